@@ -1,0 +1,1 @@
+"""Stitchable neural networks: from a family of pretrained models to a menu of deployable ones."""

@@ -1,0 +1,42 @@
+"""The one family of errors that the library raises on purpose."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StitchError(Exception):
+    """A mistake that the caller can mend.
+
+    The message is one or two sentences: what was got, what is allowed, what to do. The command line
+    prints it alone, without a trace.
+    """
+
+
+def nearest(got: str, allowed: Iterable[str], *, limit: int = 3) -> str:
+    """Sentence that names the allowed words most like ``got``.
+
+    Args:
+        got: The word that was not understood.
+        allowed: The words that would have been.
+        limit: How many to name at most.
+
+    Returns:
+        ``"Nearest: a, b."``; with nothing similar, the first few of ``allowed``; the empty string
+        where nothing is allowed.
+
+    Example:
+        >>> nearest("deit_tinny", ["deit_tiny", "deit_small", "resnet18"], limit=1)
+        'Nearest: deit_tiny.'
+        >>> nearest("zzz", ["uniform", "sandwich"])
+        'Allowed: uniform, sandwich.'
+    """
+    words = list(allowed)
+    close = difflib.get_close_matches(got, words, n=limit, cutoff=0.5)
+    if close:
+        return f"Nearest: {', '.join(close)}."
+    if not words:
+        return ""
+    shown = ", ".join(words[:12])
+    return f"Allowed: {shown}{', …' if len(words) > 12 else ''}."

@@ -1,0 +1,59 @@
+"""What flows through a cut: the description of a feature tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["tokens", "map"]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Shape and meaning of the tensor at one cut of an anchor.
+
+    Attributes:
+        kind: ``"tokens"`` for ``(batch, prefix_tokens + rows · columns, width)``, ``"map"`` for
+            ``(batch, width, rows, columns)``.
+        width: Number of channels.
+        grid: Rows and columns of the spatial positions.
+        prefix_tokens: Class, distillation and register tokens in front of the grid (tokens only).
+        stage: Index of the stage whose blocks produced the feature; 0 behind the stem.
+    """
+
+    kind: Kind
+    width: int
+    grid: tuple[int, int]
+    prefix_tokens: int = 0
+    stage: int = 0
+
+    @property
+    def positions(self) -> int:
+        """Number of rows that one image gives to least squares: all tokens, or all pixels."""
+        return self.prefix_tokens + self.grid[0] * self.grid[1]
+
+    def shape(self, batch: int) -> tuple[int, ...]:
+        """Shape of the tensor for ``batch`` images.
+
+        Example:
+            >>> FeatureSpec("tokens", 192, (14, 14), prefix_tokens=1).shape(8)
+            (8, 197, 192)
+            >>> FeatureSpec("map", 64, (8, 8), stage=2).shape(8)
+            (8, 64, 8, 8)
+        """
+        if self.kind == "tokens":
+            return (batch, self.positions, self.width)
+        return (batch, self.width, *self.grid)
+
+    def mismatch(self, other: FeatureSpec) -> str | None:
+        """Why a stitching layer cannot carry this feature to ``other``; ``None`` if it can.
+
+        Widths may differ: changing the width is what a stitching layer does.
+        """
+        if self.kind != other.kind:
+            return f"{self.kind} cannot be joined to {other.kind}"
+        if self.grid != other.grid:
+            return f"grid {self.grid[0]}×{self.grid[1]} is not {other.grid[0]}×{other.grid[1]}"
+        if self.prefix_tokens != other.prefix_tokens:
+            return f"{self.prefix_tokens} prefix tokens are not {other.prefix_tokens}"
+        return None
