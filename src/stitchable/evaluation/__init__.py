@@ -1,0 +1,1 @@
+"""Measuring a space of stitches: sweep, intervals, fronts and choices."""

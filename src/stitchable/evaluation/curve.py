@@ -1,0 +1,89 @@
+"""The curve of accuracy against cost: its rows, and the JSON-lines file that holds them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from stitchable.errors import StitchError
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """One stitch, measured.
+
+    Attributes:
+        index: Position in the stitching space; anchors come first.
+        stitch: Text id, see `stitchable.stitch.Stitch`.
+        macs: Multiply-accumulates for one image, by the convention of `stitchable.cost`.
+        params: Learnable parameters of the extracted module.
+        top1: Top-1 accuracy in percent.
+        top1_low: Lower end of the 95 % Wilson interval, percent.
+        top1_high: Upper end of the 95 % Wilson interval, percent.
+        loss: Mean cross-entropy in nats.
+        images: Number of images seen.
+        on_front: Whether no stitch of the curve is as cheap or cheaper in MACs and more accurate.
+        anchor: Name of the anchor if this row is an anchor alone, else ``None``.
+        original_top1: For anchors, top-1 of the original before joint training on the same images.
+        original_top1_low: Lower end of its interval.
+        original_top1_high: Upper end of its interval.
+        original_loss: Its mean cross-entropy.
+    """
+
+    index: int
+    stitch: str
+    macs: int
+    params: int
+    top1: float
+    top1_low: float
+    top1_high: float
+    loss: float
+    images: int
+    on_front: bool
+    anchor: str | None = None
+    original_top1: float | None = None
+    original_top1_low: float | None = None
+    original_top1_high: float | None = None
+    original_loss: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain data; fields that are ``None`` are left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+_FIELDS = {field.name for field in fields(CurveRow)}
+
+
+def write_curve(path: str | Path, rows: Iterable[CurveRow]) -> None:
+    """Write one JSON object per line; the file appears whole or not at all."""
+    path = Path(path)
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text("".join(json.dumps(row.to_dict()) + "\n" for row in rows), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def read_curve(path: str | Path) -> list[CurveRow]:
+    """Read what `write_curve` wrote; keys that are not ours are ignored.
+
+    Raises:
+        StitchError: The file is missing, holds no row, or a line does not read (its number is named).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StitchError(f"No curve at {path}. Measure one first with 'stitchable sweep'.")
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+            rows.append(CurveRow(**{key: values[key] for key in values if key in _FIELDS}))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StitchError(f"{path}, line {number}, is not a row of a curve: {error}.") from error
+    if not rows:
+        raise StitchError(f"{path} holds no rows. Measure again with 'stitchable sweep'.")
+    return rows
