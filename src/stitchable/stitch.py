@@ -97,7 +97,7 @@ class Stitch:
             match = _SEGMENT.fullmatch(part.strip())
             if match is None:
                 raise StitchError(
-                    f"Stitch id {text!r} does not read: {part.strip()!r} is not of the form name[start:stop]. "
+                    f"Stitch id {text!r} does not read: {part.strip()!r} is not name[start:stop]. "
                     "Write it like 'deit_tiny[0:5]+deit_small[5:12]'."
                 )
             segments.append(Segment(match[1], int(match[2]), int(match[3])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -63,7 +62,7 @@ def write_curve(path: str | Path, rows: Iterable[CurveRow]) -> None:
     path = Path(path)
     beside = path.with_name(path.name + ".partial")
     beside.write_text("".join(json.dumps(row.to_dict()) + "\n" for row in rows), encoding="utf-8")
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def read_curve(path: str | Path) -> list[CurveRow]:
