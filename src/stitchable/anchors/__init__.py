@@ -1,0 +1,1 @@
+"""Anchors: pretrained models, described as stem, blocks and head without being edited."""

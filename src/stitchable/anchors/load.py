@@ -1,0 +1,134 @@
+"""From what a user names to an anchor: timm names, saved folders, live modules, files of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.module import anchor_from_module
+from stitchable.anchors.source import CodeSource, TimmSource
+from stitchable.anchors.store import load_saved_anchor
+from stitchable.anchors.weights import load_weights
+from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
+
+
+def anchor_from_timm(
+    model: str,
+    *,
+    name: str | None = None,
+    weights: str | Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    input_spec: InputSpec | None = None,
+    classes: Sequence[str] | None = None,
+) -> Anchor:
+    """Anchor of a timm model.
+
+    Args:
+        model: timm's name, such as ``"deit_tiny_patch16_224"``.
+        name: Name in stitch ids; the model's name without its tag where left out.
+        weights: A local ``.safetensors`` file with the model's state dict; ``"pretrained"`` for timm's
+            own weights, which may use the network; ``None`` for random weights.
+        arguments: Keyword arguments of ``timm.create_model`` that change the architecture.
+        input_spec: Images it expects; timm's record where left out.
+        classes: Class names in the order of the logits.
+
+    Raises:
+        StitchError: Unknown model, unreadable weights, or a family that is not supported.
+
+    Example:
+        >>> anchor = anchor_from_timm("vit_tiny_patch16_224", arguments={"depth": 2, "img_size": 32})
+        >>> anchor.depth, anchor.features[0].shape(1)
+        (2, (1, 5, 192))
+    """
+    source = TimmSource(model, dict(arguments or {}))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = source.build(pretrained=weights == "pretrained")
+    anchor = anchor_from_module(
+        module, name=name or _stitch_name(model), input_spec=input_spec, classes=classes, source=source
+    )
+    if weights not in (None, "pretrained"):
+        load_weights(anchor.model, Path(str(weights)))
+    return anchor.eval()
+
+
+def anchor_from_file(
+    path: Path, function: str, *, name: str | None = None, weights: str | Path | None = None
+) -> Anchor:
+    """Anchor that a function of the user's own file describes.
+
+    Args:
+        path: A Python file; it is executed.
+        function: Takes nothing, returns an `Anchor`.
+        name: Name in stitch ids; the function's choice where left out.
+        weights: A local ``.safetensors`` file for the anchor's model.
+
+    Raises:
+        StitchError: See `CodeSource`; unreadable weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        anchor = CodeSource.read(path, function).build()
+    if name is not None and name != anchor.name:
+        anchor = Anchor(
+            anchor.model,
+            anchor.split,
+            name=name,
+            input_spec=anchor.input_spec,
+            classes=anchor.classes,
+            source=anchor.source,
+        )
+    if weights is not None:
+        load_weights(anchor.model, Path(weights))
+    return anchor.eval()
+
+
+def load_anchor(text: str) -> Anchor:
+    """Anchor from the short form of the command line: ``[name=]source[@weights]``.
+
+    The source is a timm name, ``path/to/file.py:function``, or a folder saved by `save_anchor`. Weights
+    are a local ``.safetensors`` file or ``pretrained`` (timm's own; may use the network).
+
+    Raises:
+        StitchError: See the functions above.
+    """
+    name, source, weights = read_anchor_text(text)
+    path, _, function = source.rpartition(":")
+    if path.endswith(".py"):
+        if weights == "pretrained":
+            raise StitchError(f"{text!r}: 'pretrained' is for timm models; give a .safetensors file.")
+        return anchor_from_file(Path(path), function, name=name, weights=weights)
+    if Path(source).is_dir():
+        return load_saved_anchor(Path(source), name=name, weights=weights)
+    if source.endswith(".py"):
+        raise StitchError(f"{text!r} names no function. Write {source}:function.")
+    if "/" in source or source.startswith("."):
+        raise StitchError(
+            f"No folder {source}. Give a timm name, a saved folder, or path/to/file.py:function."
+        )
+    return anchor_from_timm(source, name=name, weights=weights)
+
+
+def read_anchor_text(text: str) -> tuple[str | None, str, str | None]:
+    """Take ``[name=]source[@weights]`` apart.
+
+    Example:
+        >>> read_anchor_text("ti=deit_tiny_patch16_224@weights/ti.safetensors")
+        ('ti', 'deit_tiny_patch16_224', 'weights/ti.safetensors')
+        >>> read_anchor_text("resnet18")
+        (None, 'resnet18', None)
+    """
+    name, equals, rest = text.partition("=")
+    source, _, weights = (rest if equals else text).strip().partition("@")
+    if not source:
+        raise StitchError(f"Anchor {text!r} names no model. Write it as [name=]source[@weights].")
+    return (name.strip() if equals else None), source, weights or None
+
+
+def _stitch_name(model: str) -> str:
+    return model.partition(".")[0]

@@ -1,0 +1,63 @@
+"""Anchors from live modules of known families."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.registry import family_of
+from stitchable.anchors.source import Source
+from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
+
+
+def anchor_from_module(
+    model: nn.Module,
+    *,
+    name: str,
+    input_spec: InputSpec | None = None,
+    classes: Sequence[str] | None = None,
+    source: Source | None = None,
+) -> Anchor:
+    """Anchor of a live model of a known family.
+
+    Args:
+        model: The model, with the weights it has; it is held, not copied.
+        name: Name in stitch ids.
+        input_spec: Images it expects; read from timm's ``pretrained_cfg`` where left out.
+        classes: Class names in the order of the logits.
+        source: How to build the architecture again; without it the anchor cannot be saved.
+
+    Raises:
+        StitchError: No family knows the model, or its images are not known.
+    """
+    spec = input_spec or _timm_input(model)
+    if spec is None:
+        raise StitchError(f"{name}: the model does not say which images it expects. Pass input_spec.")
+    return Anchor(
+        model, family_of(model).split(model), name=name, input_spec=spec, classes=classes, source=source
+    )
+
+
+def _timm_input(model: nn.Module) -> InputSpec | None:
+    record = getattr(model, "pretrained_cfg", None)
+    if not record:
+        return None
+    size = tuple(record["input_size"])
+    embed = getattr(model, "patch_embed", None)
+    if embed is not None and getattr(embed, "img_size", None):
+        size = (embed.proj.weight.shape[1], *embed.img_size)
+    channels = size[0]
+    return InputSpec(
+        size,
+        _per_channel(record["mean"], channels),
+        _per_channel(record["std"], channels),
+        interpolation=record.get("interpolation", "bicubic"),
+        crop_pct=record.get("crop_pct", 1.0),
+    )
+
+
+def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    return tuple(values) if len(values) == channels else (sum(values) / len(values),) * channels

@@ -1,0 +1,62 @@
+"""Where a model is cut: the description that an architecture family gives of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from torch import Tensor, nn
+
+Run = Callable[[Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stem, a block or a head of a model.
+
+    Attributes:
+        run: Called with the model and the feature; returns the next feature (the logits, for a head).
+            It reads nothing of the model but what ``uses`` names.
+        uses: Dotted names of the submodules, parameters and buffers it reads.
+    """
+
+    run: Run
+    uses: tuple[str, ...]
+
+
+def submodule(name: str) -> Part:
+    """The part that calls one submodule.
+
+    Args:
+        name: Dotted name, such as ``"layer1.0"``.
+    """
+    get = attrgetter(name)
+
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        out: Tensor = get(model)(x)
+        return out
+
+    return Part(run, (name,))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A model as ``stem → blocks → head``.
+
+    Attributes:
+        stem: From the image batch to the first block's input.
+        blocks: Every block, in order; a block that starts a stage holds the stage's down-sampling.
+        head: Everything after the last block: norm, pooling, classifier.
+        stages: Stage of every block, non-decreasing from 0; plain ViTs have one stage.
+        prefix_tokens: For token features, how many class, distillation and register tokens lead.
+        grid: For token features, rows and columns of the patches; for maps it is read off.
+    """
+
+    stem: Part
+    blocks: tuple[Part, ...]
+    head: Part
+    stages: tuple[int, ...]
+    prefix_tokens: int = 0
+    grid: tuple[int, int] | None = None

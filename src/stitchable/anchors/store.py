@@ -1,0 +1,184 @@
+"""Folders that need nothing but themselves: how anchors are written down and built again.
+
+A folder holds ``config.json`` (how to build the architecture again), ``model.safetensors``, a card
+``README.md`` and, for architectures of the user's own, their files under ``architectures/``. Running
+such a file is running somebody's code, so it is done only with ``trust_code=True``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_model
+from torch import nn
+
+from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.module import anchor_from_module
+from stitchable.anchors.source import CodeSource, TimmSource
+from stitchable.anchors.weights import load_weights
+from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
+
+FORMAT = 1
+CONFIG, WEIGHTS, ARCHITECTURES = "config.json", "model.safetensors", "architectures"
+FolderKind = Literal["anchor", "network", "subnetwork"]
+
+
+def save_anchor(anchor: Anchor, folder: str | Path) -> None:
+    """Write one anchor; `load_saved_anchor` and the command line read it back.
+
+    Raises:
+        StitchError: The anchor does not say how it is built again.
+    """
+    write_folder(Path(folder), "anchor", module=anchor.model, anchors=[anchor], entries={})
+
+
+def load_saved_anchor(
+    folder: Path, *, name: str | None = None, weights: str | Path | None = None, trust_code: bool = False
+) -> Anchor:
+    """Read what `save_anchor` wrote, in eval mode.
+
+    Args:
+        folder: A folder of kind ``anchor``.
+        name: Another name for stitch ids.
+        weights: Another local ``.safetensors`` file instead of the folder's own.
+        trust_code: Allow the folder's own architecture file to run.
+    """
+    config = read_config(folder, "anchor")
+    entry = {**config["anchors"][0], **({"name": name} if name else {})}
+    anchor = build_anchor(folder, entry, trust_code=trust_code)
+    load_weights(anchor.model, Path(weights) if weights else folder / WEIGHTS)
+    return anchor.eval()
+
+
+def _anchor_config(anchor: Anchor) -> dict[str, Any]:
+    if anchor.source is None:
+        raise StitchError(
+            f"Anchor {anchor.name} does not say how its architecture is built again, so it cannot be saved. "
+            "Give it a source: TimmSource(model, arguments), or describe it in a file of your own."
+        )
+    source = anchor.source.to_dict()
+    if isinstance(anchor.source, CodeSource):
+        source["text"] = _code_file(anchor.source)
+    spec = anchor.input_spec
+    return {
+        "name": anchor.name,
+        "source": source,
+        "input": {
+            "size": list(spec.size),
+            "mean": list(spec.mean),
+            "std": list(spec.std),
+            "interpolation": spec.interpolation,
+            "crop_pct": spec.crop_pct,
+        },
+        "classes": list(anchor.classes) if anchor.classes else None,
+    }
+
+
+def _code_file(source: CodeSource) -> str:
+    digest = hashlib.sha256(source.text.encode()).hexdigest()[:8]
+    return f"{ARCHITECTURES}/{Path(source.file).stem}_{digest}.py"
+
+
+def write_folder(
+    folder: Path,
+    kind: FolderKind,
+    *,
+    module: nn.Module,
+    anchors: Iterable[Anchor],
+    entries: Mapping[str, Any],
+) -> None:
+    """Write configuration, architecture files and weights.
+
+    Args:
+        folder: Created where missing; files of the same names are replaced, each whole or not at all.
+        kind: What the folder holds.
+        module: Its state dict becomes ``model.safetensors``.
+        anchors: The anchors that ``module`` is made of.
+        entries: Further plain data for ``config.json``.
+
+    Raises:
+        StitchError: An anchor does not say how it is built again; nothing is written.
+    """
+    anchors = list(anchors)
+    config = {
+        "format": FORMAT,
+        "kind": kind,
+        "anchors": [_anchor_config(anchor) for anchor in anchors],
+        **entries,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for anchor in anchors:
+        if isinstance(anchor.source, CodeSource):
+            path = folder / _code_file(anchor.source)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(anchor.source.text, encoding="utf-8")
+    weights = folder / (WEIGHTS + ".partial")
+    save_model(module, str(weights), metadata={"format": "pt"})
+    weights.replace(folder / WEIGHTS)
+    partial = folder / (CONFIG + ".partial")
+    partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    partial.replace(folder / CONFIG)
+
+
+def read_config(folder: Path, kind: FolderKind) -> dict[str, Any]:
+    """Configuration of a folder.
+
+    Raises:
+        StitchError: No such folder, another kind, a broken file, or a newer format.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise StitchError(f"{folder} is not a saved {kind}: it has no {CONFIG}.")
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found, version = config["kind"], int(config["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StitchError(f"{path} does not read ({error}). Save the {kind} again.") from error
+    if version > FORMAT:
+        raise StitchError(f"{path} has format {version}; this stitchable reads up to {FORMAT}. Update it.")
+    if found != kind:
+        raise StitchError(f"{folder} holds a {found}, not a {kind}.")
+    return config
+
+
+def build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) -> Anchor:
+    """Anchor with random weights, from its entry in ``config.json``.
+
+    Raises:
+        StitchError: It needs a file of the folder's own to run, and that is not allowed.
+    """
+    given = entry["source"]
+    spec = InputSpec(
+        tuple(entry["input"]["size"]),
+        tuple(entry["input"]["mean"]),
+        tuple(entry["input"]["std"]),
+        interpolation=entry["input"]["interpolation"],
+        crop_pct=entry["input"]["crop_pct"],
+    )
+    with torch.random.fork_rng(devices=[]):
+        if given["kind"] == "timm":
+            timm_source = TimmSource(given["model"], given["arguments"])
+            return anchor_from_module(
+                timm_source.build(),
+                name=entry["name"],
+                input_spec=spec,
+                classes=entry["classes"],
+                source=timm_source,
+            )
+        path = folder / given["text"]
+        if not trust_code:
+            raise StitchError(
+                f"{folder} brings its own architecture file {given['text']}, which would run as code. "
+                "Read it, then allow it with trust_code=True (--trust_code on the command line)."
+            )
+        source = CodeSource(path.read_text(encoding="utf-8"), given["file"], given["function"])
+        built = source.build()
+    return Anchor(
+        built.model, built.split, name=entry["name"], input_spec=spec, classes=entry["classes"], source=source
+    )

@@ -1,0 +1,1 @@
+"""How stitching layers start: least squares on features, or Kaiming."""

@@ -1,0 +1,1 @@
+"""Stitching layers: affine maps between the widths of two anchors."""

@@ -1,0 +1,188 @@
+"""The stitched network: anchors, stitching layers and the space of paths through them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.store import WEIGHTS, read_config, write_folder
+from stitchable.anchors.weights import load_weights
+from stitchable.card import write_card
+from stitchable.cost.parts import Cost
+from stitchable.errors import StitchError
+from stitchable.layers.stitching import StitchingLayer
+from stitchable.space.build import SpaceOptions, build_space
+from stitchable.space.prune import ListedSpace
+from stitchable.space.space import StitchingSpace
+from stitchable.space.steps import Step
+from stitchable.stitch import Stitch
+from stitchable.subnetwork import Subnetwork, apply_step, read_anchors
+
+
+class StitchedNetwork(nn.Module):
+    """Several anchors in one network; which stitch runs is an argument of every call.
+
+    There is no active stitch and no hidden state, so calls from several threads do not disturb each
+    other. Parameters are named ``anchors.<name>.model.…`` as in the original, and ``layers.<id>.…``.
+
+    Args:
+        anchors: Two or more, of the same classes, input size and normalisation.
+        space: The paths; built from `SpaceOptions` where options or nothing are given.
+        seed: Seed of the stitching layers' Kaiming initialisation.
+
+    Raises:
+        StitchError: The anchors do not go together.
+
+    Example:
+        >>> from stitchable.anchors.load import anchor_from_timm
+        >>> small = {"img_size": 32, "depth": 3, "num_classes": 10}
+        >>> anchors = [
+        ...     anchor_from_timm(f"vit_{size}_patch16_224", name=size, arguments=small)
+        ...     for size in ("tiny", "small")
+        ... ]
+        >>> network = StitchedNetwork(anchors).eval()
+        >>> network.space.count
+        9
+        >>> network(torch.zeros(2, 3, 32, 32), "tiny[0:1]+small[1:3]").shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        anchors: Sequence[Anchor],
+        space: StitchingSpace | SpaceOptions | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        check_compatible(anchors)
+        outlines = [anchor.outline for anchor in anchors]
+        self.space = space if isinstance(space, StitchingSpace) else build_space(outlines, space)
+        by_name = {anchor.name: anchor for anchor in anchors}
+        if by_name.keys() != self.space.outlines.keys():
+            raise StitchError(
+                f"The space is of the anchors {', '.join(self.space.outlines)}; got {', '.join(by_name)}."
+            )
+        self.anchors: Mapping[str, Anchor] = nn.ModuleDict(  # type: ignore[assignment]
+            {name: by_name[name] for name in self.space.outlines}
+        )
+        self.layers: Mapping[str, StitchingLayer] = nn.ModuleDict(  # type: ignore[assignment]
+            {
+                layer: StitchingLayer(*self.space.features(joints[0]))
+                for layer, joints in self.space.layers.items()
+            }
+        )
+        generator = torch.Generator().manual_seed(seed)
+        for layer in self.layers.values():
+            layer.reset_kaiming(generator)
+        self._steps = lru_cache(maxsize=4096)(self.space.steps)
+
+    def forward(self, x: Tensor, stitch: Stitch | str) -> Tensor:
+        """Run one stitch.
+
+        Args:
+            x: Normalised images, ``(batch, channels, rows, columns)``.
+            stitch: The stitch, its text id, or an anchor's name.
+
+        Returns:
+            Logits ``(batch, classes)``.
+
+        Raises:
+            StitchError: The stitch is not in the space; the nearest ones are named.
+        """
+        for step in self._steps(stitch):
+            x = self.apply_step(step, x)
+        return x
+
+    def apply_step(self, step: Step, x: Tensor) -> Tensor:
+        """Run one step of a path: a stem, a block, a stitching layer or a head."""
+        return apply_step(self.anchors, self.layers, step, x)
+
+    def cost(self, stitch: Stitch | str) -> Cost:
+        """MACs for one image and params of a stitch."""
+        return self.space.cost(stitch)
+
+    def extract(self, stitch: Stitch | str) -> Subnetwork:
+        """Copy one stitch out of the network, in the network's training mode.
+
+        Returns:
+            A module that holds only what the stitch uses and shares no memory with the network; its
+            output is bit-equal to ``network(x, stitch)``.
+
+        Raises:
+            StitchError: The stitch is not in the space.
+        """
+        stitch = self.space.stitch(stitch)
+        return Subnetwork(stitch, self.space, self.anchors, self.layers).train(self.training)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write configuration, weights and a card; `from_pretrained` needs nothing but the folder.
+
+        Args:
+            folder: Created where missing; files of the same names are replaced, each whole or not at
+                all.
+
+        Raises:
+            StitchError: An anchor does not say how its architecture is built again.
+        """
+        folder, anchors = Path(folder), list(self.anchors.values())
+        entries = {"space": self.space.to_dict()}
+        write_folder(folder, "network", module=self, anchors=anchors, entries=entries)
+        write_card(folder, self.space, anchors[0])
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, trust_code: bool = False) -> StitchedNetwork:
+        """Read a saved network, in eval mode.
+
+        Args:
+            folder: What `save_pretrained` wrote.
+            trust_code: Allow the folder's own architecture files to run.
+
+        Raises:
+            StitchError: Not such a folder, a newer format, broken weights, or code that is not trusted.
+        """
+        folder = Path(folder)
+        config = read_config(folder, "network")
+        anchors, space = read_anchors(folder, config, trust_code=trust_code)
+        members = config["space"].get("members")
+        network = cls(list(anchors.values()), space if members is None else ListedSpace(space, members))
+        load_weights(network, folder / WEIGHTS)
+        return network.eval()
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Class names in the order of the logits, where an anchor knows them."""
+        return next((anchor.classes for anchor in self.anchors.values() if anchor.classes), None)
+
+
+def check_compatible(anchors: Sequence[Anchor]) -> None:
+    """Make sure that anchors take the same images and tell the same classes apart.
+
+    Raises:
+        StitchError: They differ; the message names the two anchors and what differs.
+    """
+    for first, other in pairwise(anchors):
+        reason = first.input_spec.mismatch(other.input_spec)
+        if reason:
+            raise StitchError(
+                f"{first.name} and {other.name} take different images: {reason}. "
+                "Join anchors that were trained on the same input."
+            )
+        if first.class_count != other.class_count:
+            raise StitchError(
+                f"{first.name} tells {first.class_count} classes apart, {other.name} {other.class_count}. "
+                "Join anchors of one task."
+            )
+        if first.classes and other.classes and first.classes != other.classes:
+            names = list(zip(first.classes, other.classes, strict=True))
+            where = next(index for index, (a, b) in enumerate(names) if a != b)
+            raise StitchError(
+                f"Class {where} is {names[where][0]!r} for {first.name} and {names[where][1]!r} for "
+                f"{other.name}. Join anchors with the same classes in the same order."
+            )

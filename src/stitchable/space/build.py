@@ -1,0 +1,136 @@
+"""From outlines and options to a stitching space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from stitchable.errors import StitchError
+from stitchable.space.joint import Joint
+from stitchable.space.outline import Outline
+from stitchable.space.rules import Pairs, climbing, descending, paired, unpaired
+from stitchable.space.space import StitchingSpace
+
+Direction = Literal["fast_to_slow", "slow_to_fast", "both"]
+Rule = Literal["auto", "two_way"]
+
+
+@dataclass(frozen=True)
+class SpaceOptions:
+    """Which stitches to allow.
+
+    Attributes:
+        kernel: Window width in blocks, for anchors of equal depth.
+        stride: Window step in blocks.
+        pairs: ``"nearest"`` joins only neighbours in cost, ``"all"`` every two anchors.
+        direction: ``"fast_to_slow"`` leaves the cheaper anchor, ``"slow_to_fast"`` the dearer one.
+        joints: Largest number of stitching layers in one stitch.
+        stages: Stages in which anchors are joined; ``None`` means all but the last one of hierarchical
+            anchors and the only one of plain ViTs.
+        rule: ``"auto"`` uses windows for equal depths and the nearest front block otherwise;
+            ``"two_way"`` is SN-Netv2's space of two anchors with up to two joints.
+    """
+
+    kernel: int = 2
+    stride: int = 1
+    pairs: Literal["nearest", "all"] = "nearest"
+    direction: Direction = "fast_to_slow"
+    joints: int = 1
+    stages: tuple[int, ...] | None = None
+    rule: Rule = "auto"
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.stride < 1 or self.joints < 0:
+            raise StitchError(
+                f"Got kernel {self.kernel}, stride {self.stride}, joints {self.joints}; "
+                "kernel and stride must be at least 1, joints at least 0."
+            )
+
+
+def build_space(outlines: Sequence[Outline], options: SpaceOptions | None = None) -> StitchingSpace:
+    """Join the anchors by the rules of ``options``.
+
+    The anchors are put in the order of their MACs. Joints, and so the stitches' indices, follow the
+    published tables: by stage, then by pair of anchors, then window by window.
+
+    Raises:
+        StitchError: Fewer than two anchors, two of one name, stages that are not there, or features
+            that no stitching layer can carry.
+
+    Source: Pan et al. 2023, section 3.3; SN-Netv2 for ``two_way``.
+    """
+    options = options or SpaceOptions()
+    anchors = sorted(outlines, key=lambda outline: outline.cost.macs)
+    if len(anchors) < 2:
+        raise StitchError(f"Got {len(anchors)} anchor. A stitching space needs at least two.")
+    names = [anchor.name for anchor in anchors]
+    if len(set(names)) < len(names):
+        raise StitchError(f"Anchor names must differ; got {', '.join(names)}. Name them like 'small=…'.")
+    if options.rule == "two_way":
+        if len(anchors) != 2:
+            raise StitchError(f"Two-way stitching takes two anchors; got {len(anchors)}.")
+        direction: Direction = "both"
+        most_joints = 2
+    else:
+        direction, most_joints = options.direction, options.joints
+    joints: list[Joint] = []
+    for stage in _stages(anchors, options):
+        for front, end in _ordered_pairs(anchors, options.pairs, direction):
+            joints += _joints_of_stage(front, end, stage, options)
+    return StitchingSpace(anchors, joints, most_joints=most_joints)
+
+
+def _stages(anchors: Sequence[Outline], options: SpaceOptions) -> tuple[int, ...]:
+    common = min(anchor.stage_count for anchor in anchors)
+    if options.stages is None:
+        return tuple(range(max(common - 1, 1)))
+    for stage in options.stages:
+        if not 0 <= stage < common:
+            raise StitchError(f"Got stage {stage}; the anchors have the stages 0 to {common - 1} in common.")
+    return tuple(sorted(set(options.stages)))
+
+
+def _ordered_pairs(
+    anchors: Sequence[Outline], pairs: str, direction: Direction
+) -> list[tuple[Outline, Outline]]:
+    ascending = list(pairwise(anchors))
+    if pairs == "all":
+        for distance in range(2, len(anchors)):
+            ascending += zip(anchors, anchors[distance:], strict=False)
+    if direction == "fast_to_slow":
+        return ascending
+    back = [(end, front) for front, end in ascending]
+    return back if direction == "slow_to_fast" else ascending + back
+
+
+def _groups(front_depth: int, end_depth: int, options: SpaceOptions, *, hierarchical: bool) -> list[Pairs]:
+    if options.rule == "two_way":
+        return (
+            climbing(front_depth, end_depth)
+            if front_depth <= end_depth
+            else descending(front_depth, end_depth)
+        )
+    if front_depth == end_depth:
+        return paired(front_depth, kernel=options.kernel, stride=options.stride, ascending=hierarchical)
+    return unpaired(front_depth, end_depth) if front_depth < end_depth else descending(front_depth, end_depth)
+
+
+def _joints_of_stage(front: Outline, end: Outline, stage: int, options: SpaceOptions) -> list[Joint]:
+    front_blocks, end_blocks = front.stage_blocks(stage), end.stage_blocks(stage)
+    hierarchical = front.stage_count > 1 or end.stage_count > 1
+    groups = _groups(len(front_blocks), len(end_blocks), options, hierarchical=hierarchical)
+    joints = []
+    for number, pairs in enumerate(groups):
+        layer = f"{front.name}>{end.name}:{stage}-{number}"
+        for j, k in pairs:
+            joint = Joint(front.name, front_blocks[j] + 1, end.name, end_blocks[k], layer)
+            reason = front.features[joint.leave].mismatch(end.features[joint.enter])
+            if reason:
+                raise StitchError(
+                    f"{front.name} after block {joint.leave - 1} cannot be joined to {end.name} before block "
+                    f"{joint.enter}: {reason}. Choose other anchors, or stages where they match."
+                )
+            joints.append(joint)
+    return joints

@@ -1,0 +1,39 @@
+"""A stitch spelled out: the steps that run, each a key that equal work shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from stitchable.stitch import Stitch
+
+
+class Step(NamedTuple):
+    """One step of a path.
+
+    Two paths whose first steps are equal compute the same features up to there.
+
+    Attributes:
+        kind: What runs.
+        name: The anchor's name, or the stitching layer's id.
+        block: The block's id; 0 for the others.
+    """
+
+    kind: Literal["stem", "block", "layer", "head"]
+    name: str
+    block: int = 0
+
+
+def path_steps(stitch: Stitch, layers: Sequence[str]) -> tuple[Step, ...]:
+    """Steps of ``stitch`` whose joints cross the stitching layers ``layers``.
+
+    Example:
+        >>> [step.kind for step in path_steps(Stitch.parse("a[0:1]+b[1:2]"), ["a>b:0-0"])]
+        ['stem', 'block', 'layer', 'block', 'head']
+    """
+    steps = [Step("stem", stitch.anchors[0])]
+    for segment, layer in zip(stitch.segments, [*layers, None], strict=True):
+        steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
+        if layer is not None:
+            steps.append(Step("layer", layer))
+    return (*steps, Step("head", stitch.anchors[-1]))

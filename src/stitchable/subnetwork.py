@@ -1,0 +1,124 @@
+"""One stitch as a plain module that holds only what it uses."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.store import WEIGHTS, build_anchor, read_config, write_folder
+from stitchable.anchors.weights import load_weights
+from stitchable.card import write_card
+from stitchable.layers.stitching import StitchingLayer
+from stitchable.space.joint import Joint
+from stitchable.space.space import StitchingSpace
+from stitchable.space.steps import Step
+from stitchable.stitch import Stitch
+
+
+class Subnetwork(nn.Module):
+    """A single stitch; ``subnetwork(x)`` is bit-equal to ``network(x, stitch)``.
+
+    It holds copies of the parameters that the stitch uses, under the names they have in the network.
+    `StitchedNetwork.extract` makes one, `from_pretrained` reads a saved one.
+
+    Args:
+        stitch: A stitch of ``space``.
+        space: A space that has the stitch.
+        anchors: The anchors by name; what the stitch does not run is left out of the copy.
+        layers: The stitching layers by id.
+    """
+
+    def __init__(
+        self,
+        stitch: Stitch,
+        space: StitchingSpace,
+        anchors: Mapping[str, Anchor],
+        layers: Mapping[str, StitchingLayer],
+    ) -> None:
+        super().__init__()
+        self.stitch = stitch
+        self.steps = space.steps(stitch)
+        held = {
+            name: anchors[name].holding(
+                [step.block for step in self.steps if step.kind == "block" and step.name == name],
+                stem=name == stitch.anchors[0],
+                head=name == stitch.anchors[-1],
+            )
+            for name in dict.fromkeys(stitch.anchors)
+        }
+        used = dict.fromkeys(step.name for step in self.steps if step.kind == "layer")
+        self.anchors: Mapping[str, Anchor] = nn.ModuleDict(held)  # type: ignore[assignment]
+        self.layers: Mapping[str, StitchingLayer] = nn.ModuleDict(  # type: ignore[assignment]
+            {layer: copy.deepcopy(layers[layer]) for layer in used}
+        )
+        self._space = StitchingSpace(
+            [space.outlines[name] for name in held], space.path(stitch), most_joints=len(stitch.joints)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(batch, classes)`` of normalised images ``(batch, channels, rows, columns)``."""
+        for step in self.steps:
+            x = apply_step(self.anchors, self.layers, step, x)
+        return x
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write configuration, weights and a card; `from_pretrained` needs nothing but the folder.
+
+        Raises:
+            StitchError: An anchor does not say how its architecture is built again.
+        """
+        folder = Path(folder)
+        anchors = list(self.anchors.values())
+        entries = {"stitch": str(self.stitch), "space": self._space.to_dict()}
+        write_folder(folder, "subnetwork", module=self, anchors=anchors, entries=entries)
+        write_card(folder, self._space, self.anchors[self.stitch.anchors[-1]], stitch=self.stitch)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, trust_code: bool = False) -> Subnetwork:
+        """Read a saved stitch, in eval mode.
+
+        Args:
+            folder: What `save_pretrained` wrote.
+            trust_code: Allow the folder's own architecture files to run.
+
+        Raises:
+            StitchError: Not such a folder, broken weights, or code that is not trusted.
+        """
+        folder = Path(folder)
+        config = read_config(folder, "subnetwork")
+        anchors, space = read_anchors(folder, config, trust_code=trust_code)
+        layers = {layer: StitchingLayer(*space.features(joints[0])) for layer, joints in space.layers.items()}
+        sub = cls(space.stitch(config["stitch"]), space, anchors, layers)
+        load_weights(sub, folder / WEIGHTS)
+        return sub.eval()
+
+
+def apply_step(
+    anchors: Mapping[str, Anchor], layers: Mapping[str, StitchingLayer], step: Step, x: Tensor
+) -> Tensor:
+    """Run one step of a path on the feature ``x`` that the step before it left."""
+    if step.kind == "block":
+        return anchors[step.name].run(x, step.block, step.block + 1)
+    if step.kind == "layer":
+        y: Tensor = layers[step.name](x)
+        return y
+    return anchors[step.name].stem(x) if step.kind == "stem" else anchors[step.name].head(x)
+
+
+def read_anchors(
+    folder: Path, config: Mapping[str, Any], *, trust_code: bool
+) -> tuple[dict[str, Anchor], StitchingSpace]:
+    """Anchors with random weights, and the space, of a saved network or stitch."""
+    anchors = [build_anchor(folder, entry, trust_code=trust_code) for entry in config["anchors"]]
+    given = config["space"]
+    space = StitchingSpace(
+        [anchor.outline for anchor in anchors],
+        [Joint(*each) for each in given["joints"]],
+        most_joints=given["most_joints"],
+    )
+    return {anchor.name: anchor for anchor in anchors}, space
