@@ -21,7 +21,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     state = read_tensors(path)
     own = model.state_dict()
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    # BatchNorm's counter of batches came late to PyTorch; older files lack it and eval mode ignores it.
+    counters = {key for key in own if key.endswith("num_batches_tracked")}
+    missing = sorted(own.keys() - state.keys() - counters)
+    unknown = sorted(state.keys() - own.keys())
     if missing or unknown:
         raise StitchError(
             f"{path} does not fit {type(model).__name__}: {len(missing)} tensors are missing"
@@ -34,7 +37,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 f"{path}: {key} has shape {tuple(tensor.shape)}, the model's is {tuple(own[key].shape)}. "
                 "Give the weights of this very architecture and number of classes."
             )
-    model.load_state_dict(state)
+    model.load_state_dict(own | state)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -113,10 +113,8 @@ class LeastSquares:
         )
         solution = _solve_symmetric(penalised, cross)
         spread = self.y_square - self.rows * float(y_mean @ y_mean)
-        residual = (
-            spread - 2 * float((solution * cross).sum()) + float((solution * (scatter @ solution)).sum())
-        )
-        r2 = 1 - residual / spread if spread > 0 else 1.0
+        explained = float((solution * (2 * cross - scatter @ solution)).sum())
+        r2 = explained / spread if spread > 0 else 1.0
         return AffineMap(solution.T, y_mean - x_mean @ solution, r2, self.rows)
 
 
@@ -128,7 +126,8 @@ def _solve_symmetric(matrix: Tensor, right: Tensor) -> Tensor:
         # The ratio of pivots bounds the condition number from below: cheap, and it finds rank deficiency.
         pivots = factor.diagonal().square()
         if pivots.min() > pivots.max() * width * torch.finfo(matrix.dtype).eps:
-            return torch.cholesky_solve(right, factor)
+            solution: Tensor = torch.cholesky_solve(right, factor)
+            return solution
     values, vectors = torch.linalg.eigh(matrix)
     cut = values.max() * width * torch.finfo(matrix.dtype).eps
     kept = values > cut

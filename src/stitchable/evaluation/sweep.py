@@ -1,0 +1,128 @@
+"""The sweep: top-1 and loss of many stitches in one reading of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stitchable.errors import StitchError
+from stitchable.evaluation.curve import CurveRow
+from stitchable.evaluation.pareto import front
+from stitchable.evaluation.statistics import wilson_interval
+from stitchable.evaluation.trie import Trie
+from stitchable.modes import evaluating
+from stitchable.network import StitchedNetwork
+from stitchable.stitch import Stitch
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over the images that one stitch has seen.
+
+    Attributes:
+        correct: Number of images whose largest logit is their label's.
+        loss: Sum of the cross-entropies in nats.
+        images: Number of images.
+    """
+
+    correct: int
+    loss: float
+    images: int
+
+
+@torch.no_grad()
+def tally(
+    network: StitchedNetwork,
+    stitches: Sequence[Stitch],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    on_batch: Callable[[int], None] | None = None,
+) -> list[Tally]:
+    """Count what every stitch gets right, in eval mode; the data are read once.
+
+    Args:
+        network: Modes are restored afterwards.
+        stitches: What to measure.
+        batches: Normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``, int64.
+        on_batch: Called with the number of images after each batch.
+
+    Returns:
+        One tally per stitch, in the order given.
+
+    Raises:
+        StitchError: No images came.
+    """
+    device = next(network.parameters()).device
+    correct = torch.zeros(len(stitches), dtype=torch.int64, device=device)
+    loss = torch.zeros(len(stitches), dtype=torch.float64, device=device)
+    trie = Trie(network, stitches)
+    images = 0
+    with evaluating(network):
+        for batch, labels in batches:
+            labels = labels.to(device)
+            for position, logits in trie.run(batch.to(device)):
+                correct[position] += (logits.argmax(1) == labels).sum()
+                loss[position] += F.cross_entropy(logits.double(), labels, reduction="sum")
+            images += len(batch)
+            if on_batch:
+                on_batch(len(batch))
+    if images == 0:
+        raise StitchError("The sweep saw no images. Give at least one batch.")
+    return [Tally(int(right), float(total), images) for right, total in zip(correct, loss, strict=True)]
+
+
+def sweep(
+    network: StitchedNetwork,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    stitches: Sequence[Stitch] | None = None,
+    originals: dict[str, Tally] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> list[CurveRow]:
+    """Measure stitches and put them into rows of the curve.
+
+    Args:
+        network: Modes are restored afterwards.
+        batches: See `tally`.
+        stitches: What to measure; the whole space where left out.
+        originals: Tallies of the anchors before joint training, by name, on the same images.
+        on_batch: See `tally`.
+
+    Returns:
+        One row per stitch, in the order of their indices.
+    """
+    chosen = sorted(stitches or network.space, key=network.space.index)
+    tallies = tally(network, chosen, batches, on_batch=on_batch)
+    costs = [network.cost(stitch) for stitch in chosen]
+    top1 = [100 * each.correct / each.images for each in tallies]
+    on_front = front([cost.macs for cost in costs], top1)
+    rows = []
+    for stitch, each, cost, accuracy, best in zip(chosen, tallies, costs, top1, on_front, strict=True):
+        low, high = wilson_interval(each.correct, each.images)
+        anchor = stitch.anchors[0] if len(stitch.segments) == 1 else None
+        before = (originals or {}).get(anchor) if anchor else None
+        interval = wilson_interval(before.correct, before.images) if before else (None, None)
+        rows.append(
+            CurveRow(
+                index=network.space.index(stitch),
+                stitch=str(stitch),
+                macs=cost.macs,
+                params=cost.params,
+                top1=accuracy,
+                top1_low=low,
+                top1_high=high,
+                loss=each.loss / each.images,
+                images=each.images,
+                on_front=best,
+                anchor=anchor,
+                original_top1=100 * before.correct / before.images if before else None,
+                original_top1_low=interval[0],
+                original_top1_high=interval[1],
+                original_loss=before.loss / before.images if before else None,
+            )
+        )
+    return rows
