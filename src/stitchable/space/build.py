@@ -29,6 +29,8 @@ class SpaceOptions:
         joints: Largest number of stitching layers in one stitch.
         stages: Stages in which anchors are joined; ``None`` means all but the last one of hierarchical
             anchors and the only one of plain ViTs.
+        sharing: ``"rule"`` lets the pairs of one window, or of one front block, share a stitching layer
+            as the papers do; ``"none"`` gives every pair its own. A deployed stitch costs the same.
         rule: ``"auto"`` uses windows for equal depths and the nearest front block otherwise;
             ``"two_way"`` is SN-Netv2's space of two anchors with up to two joints.
     """
@@ -39,6 +41,7 @@ class SpaceOptions:
     direction: Direction = "fast_to_slow"
     joints: int = 1
     stages: tuple[int, ...] | None = None
+    sharing: Literal["rule", "none"] = "rule"
     rule: Rule = "auto"
 
     def __post_init__(self) -> None:
@@ -123,8 +126,10 @@ def _joints_of_stage(front: Outline, end: Outline, stage: int, options: SpaceOpt
     groups = _groups(len(front_blocks), len(end_blocks), options, hierarchical=hierarchical)
     joints = []
     for number, pairs in enumerate(groups):
-        layer = f"{front.name}>{end.name}:{stage}-{number}"
-        for j, k in pairs:
+        for position, (j, k) in enumerate(pairs):
+            layer = f"{front.name}>{end.name}:{stage}-{number}"
+            if options.sharing == "none":
+                layer += f"-{position}"
             joint = Joint(front.name, front_blocks[j] + 1, end.name, end_blocks[k], layer)
             reason = front.features[joint.leave].mismatch(end.features[joint.enter])
             if reason:

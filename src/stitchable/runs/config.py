@@ -1,0 +1,116 @@
+"""The configuration of a run. Plain data; no torch here, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stitchable.errors import StitchError
+from stitchable.space.build import SpaceOptions
+from stitchable.space.prune import PruneRule
+from stitchable.training.options import TrainOptions
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the images are.
+
+    Attributes:
+        train: Training images: a folder of CLASS/image files, a ``.parquet`` file, or ``digits:train``.
+        val: Held-out images, likewise.
+        workers: Processes that read images; 0 reads in the main process.
+        memory: Decode all images once and hold them; for small images of one size.
+    """
+
+    train: str | None = None
+    val: str | None = None
+    workers: int = 0
+    memory: bool = False
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How stitching layers are initialised.
+
+    Attributes:
+        initialization: ``"least_squares"``, or ``"kaiming"`` for random weights.
+        images: Training images that least squares sees, drawn with the run's seed.
+        batch_size: Images per forward pass.
+        ridge: Strength of the ridge penalty, relative to the mean eigenvalue of the scatter matrix.
+    """
+
+    initialization: Literal["least_squares", "kaiming"] = "least_squares"
+    images: int = 1000
+    batch_size: int = 50
+    ridge: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.images < 1 or self.batch_size < 1 or self.ridge < 0:
+            raise StitchError(
+                f"Got fit.images {self.images}, fit.batch_size {self.batch_size}, fit.ridge {self.ridge}; "
+                "images and batch_size must be at least 1, ridge at least 0."
+            )
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """How the curve is measured.
+
+    Attributes:
+        images: Held-out images to use; ``None`` means all.
+        batch_size: Images per forward pass.
+        stitches: How many stitches to measure, drawn from the space with the anchors; ``None`` means all.
+    """
+
+    images: int | None = None
+    batch_size: int = 250
+    stitches: int | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.images or 1, self.batch_size, self.stitches or 1) < 1:
+            raise StitchError("sweep.images, sweep.batch_size and sweep.stitches must be at least 1.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run needs.
+
+    Attributes:
+        anchors: Two or more of ``[name=]source[@weights]``; on the command line separated by commas. A
+            source is a timm name, a saved anchor's folder, or ``path/to/file.py:function``. Weights are a
+            ``.safetensors`` file, ``pretrained`` (timm's own; may use the network) or ``random``.
+        space: Which stitches to allow.
+        prune: Rules that drop stitches: ``deeper``, ``dearer``, ``equal``.
+        data: Where the images are.
+        fit: How stitching layers are initialised.
+        train: How the joint network is trained.
+        sweep: How the curve is measured.
+        seed: Of everything random.
+        device: ``"auto"`` takes CUDA, then MPS, then the CPU.
+    """
+
+    anchors: str | list[str] = field(default_factory=list)
+    space: SpaceOptions = field(default_factory=SpaceOptions)
+    prune: list[PruneRule] = field(default_factory=list)
+    data: DataConfig = field(default_factory=DataConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    seed: int = 0
+    device: str = "auto"
+
+    @property
+    def anchor_texts(self) -> list[str]:
+        """The anchors, one text each."""
+        return split_anchors(self.anchors)
+
+
+def split_anchors(anchors: str | list[str]) -> list[str]:
+    """Take a comma-separated list apart; a list is one already.
+
+    Example:
+        >>> split_anchors("resnet18, big=resnet50")
+        ['resnet18', 'big=resnet50']
+    """
+    texts = anchors.split(",") if isinstance(anchors, str) else anchors
+    return [text.strip() for text in texts if text.strip()]

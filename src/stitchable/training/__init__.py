@@ -1,0 +1,1 @@
+"""Training the joint network by drawing stitches (Algorithm 1 of the paper)."""

@@ -1,0 +1,60 @@
+"""Optimiser and schedule: separate learning rates for anchors and stitching layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.scheduler.cosine_lr import CosineLRScheduler
+from torch import nn
+
+from stitchable.network import StitchedNetwork
+from stitchable.training.options import TrainOptions
+
+
+def build_optimizer(network: StitchedNetwork, options: TrainOptions) -> torch.optim.Optimizer:
+    """AdamW or SGD over the parameters that require a gradient.
+
+    Groups are named ``anchors`` and ``layers``, each with and without weight decay (vectors decay not).
+    A parameter outside the step's path has no gradient and is left alone, momentum included.
+    """
+    layer_lr = options.lr if options.layer_lr is None else options.layer_lr
+    groups: list[dict[str, Any]] = []
+    parts: tuple[tuple[str, Any, float], ...] = (
+        ("anchors", network.anchors, options.lr),
+        ("layers", network.layers, layer_lr),
+    )
+    for name, module, lr in parts:
+        groups += _groups(name, module, lr, options.weight_decay)
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=options.lr)
+
+
+def _groups(name: str, module: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [
+        {"name": name, "params": chosen, "lr": lr, "weight_decay": decay}
+        for chosen, decay in ((matrices, weight_decay), (vectors, 0.0))
+        if chosen
+    ]
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer, options: TrainOptions, *, steps: int
+) -> CosineLRScheduler:
+    """Linear warm-up, then a cosine to ``lr_floor`` of the peak; set by ``step_update(step)``."""
+    warmup = round(options.warmup * steps)
+    schedule = CosineLRScheduler(
+        optimizer,
+        t_initial=max(steps - warmup, 1),
+        lr_min=options.lr_floor * options.lr,
+        warmup_t=warmup,
+        warmup_lr_init=0.0,
+        warmup_prefix=True,
+        t_in_epochs=False,
+    )
+    schedule.step_update(0)
+    return schedule
