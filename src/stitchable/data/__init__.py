@@ -1,0 +1,1 @@
+"""Readers for image data: folders, parquet files, digits."""
