@@ -25,5 +25,7 @@ def choose_device(name: str = "auto") -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise StitchError(f"No device {name!r} here ({reason}). Use 'auto', 'cpu', 'cuda' or 'mps'.") from None
+        raise StitchError(
+            f"No device {name!r} here ({reason}). Use 'auto', 'cpu', 'cuda' or 'mps'."
+        ) from None
     return device

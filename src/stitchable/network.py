@@ -16,6 +16,7 @@ from stitchable.anchors.weights import load_weights
 from stitchable.card import write_card
 from stitchable.cost.parts import Cost
 from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
 from stitchable.layers.stitching import StitchingLayer
 from stitchable.space.build import SpaceOptions, build_space
 from stitchable.space.prune import ListedSpace
@@ -132,7 +133,8 @@ class StitchedNetwork(nn.Module):
             StitchError: An anchor does not say how its architecture is built again.
         """
         folder, anchors = Path(folder), list(self.anchors.values())
-        entries = {"space": self.space.to_dict()}
+        outlines = {name: {"stages": outline.stages} for name, outline in self.space.outlines.items()}
+        entries = {"space": self.space.to_dict(), "outlines": outlines}
         write_folder(folder, "network", module=self, anchors=anchors, entries=entries)
         write_card(folder, self.space, anchors[0])
 
@@ -154,6 +156,16 @@ class StitchedNetwork(nn.Module):
         network = cls(list(anchors.values()), space if members is None else ListedSpace(space, members))
         load_weights(network, folder / WEIGHTS)
         return network.eval()
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """Size and normalisation of the images that all anchors take."""
+        return next(iter(self.anchors.values())).input_spec
+
+    @property
+    def class_count(self) -> int:
+        """Number of logits."""
+        return next(iter(self.anchors.values())).class_count
 
     @property
     def classes(self) -> tuple[str, ...] | None:

@@ -88,17 +88,27 @@ def anchor_from_file(
     return anchor.eval()
 
 
-def load_anchor(text: str) -> Anchor:
+def load_anchor(text: str, *, need_weights: bool = False) -> Anchor:
     """Anchor from the short form of the command line: ``[name=]source[@weights]``.
 
     The source is a timm name, ``path/to/file.py:function``, or a folder saved by `save_anchor`. Weights
-    are a local ``.safetensors`` file or ``pretrained`` (timm's own; may use the network).
+    are a local ``.safetensors`` file, ``pretrained`` (timm's own; may use the network) or ``random``.
+
+    Args:
+        text: The short form.
+        need_weights: Refuse a timm name without weights; to look at structure it needs none.
 
     Raises:
         StitchError: See the functions above.
     """
     name, source, weights = read_anchor_text(text)
     path, _, function = source.rpartition(":")
+    if weights is None and need_weights and not Path(source).is_dir() and not path.endswith(".py"):
+        raise StitchError(
+            f"Anchor {text!r} has no weights. Write {text}@weights.safetensors, {text}@pretrained (timm's own; "
+            f"may use the network) or {text}@random."
+        )
+    weights = None if weights == "random" else weights
     if path.endswith(".py"):
         if weights == "pretrained":
             raise StitchError(f"{text!r}: 'pretrained' is for timm models; give a .safetensors file.")

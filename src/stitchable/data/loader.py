@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stitchable.data.image_source import ImageSource
-from stitchable.data.input_spec import InputSpec
 from stitchable.data.memory import MemoryImages
 from stitchable.data.transforms import Augment, ImageTransform, training_transform
 from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
 
 # Streams of random numbers that must not resemble each other.
 _ORDER, _DRAWS, _PREPARE, _WORKERS = range(4)

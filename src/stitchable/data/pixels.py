@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stitchable.data.input_spec import InputSpec
+from stitchable.input_spec import InputSpec
 
 
 def normalise(images: Tensor, spec: InputSpec) -> Tensor:

@@ -18,9 +18,9 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as vision
 
-from stitchable.data.input_spec import InputSpec
 from stitchable.data.pixels import normalise, shift_and_mirror
 from stitchable.errors import StitchError, nearest
+from stitchable.input_spec import InputSpec
 
 Augment = Literal["none", "flip", "crop", "crop_flip", "rand_augment"]
 

@@ -61,7 +61,9 @@ class RunFolder:
             StitchError: It is not.
         """
         if not self.config_file.is_file():
-            raise StitchError(f"{self.path} holds no run: it has no config.yaml. Make one with 'stitchable fit'.")
+            raise StitchError(
+                f"{self.path} holds no run: it has no config.yaml. Make one with 'stitchable fit'."
+            )
 
     @property
     def is_trained(self) -> bool:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
-from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -114,14 +113,23 @@ def fit_run(
     if overwrite:
         _forget(run)
     network.save_pretrained(run.fitted)
-    run.fit_file.write_text(json.dumps([asdict(layer) for layer in layers], indent=1) + "\n", encoding="utf-8")
+    run.fit_file.write_text(
+        json.dumps([asdict(layer) for layer in layers], indent=1) + "\n", encoding="utf-8"
+    )
     run.write_config(config)
     return Fitted(network, layers, notes)
 
 
 def _forget(run: RunFolder) -> None:
     shutil.rmtree(run.network, ignore_errors=True)
-    for path in (run.train_file, run.train_summary_file, run.curve, run.curve_fitted, run.report, *run.figures):
+    for path in (
+        run.train_file,
+        run.train_summary_file,
+        run.curve,
+        run.curve_fitted,
+        run.report,
+        *run.figures,
+    ):
         path.unlink(missing_ok=True)
 
 
@@ -130,7 +138,7 @@ def _images_only(
 ) -> Iterator[Tensor]:
     loader = image_loader(
         source,
-        _input_spec(network),
+        network.input_spec,
         batch_size=fit.batch_size,
         shuffle_seed=config.seed,
         workers=config.data.workers,
@@ -151,9 +159,11 @@ def open_for(network: StitchedNetwork, data: DataConfig, split: Literal["train",
     """
     path = data.train if split == "train" else data.val
     if not path:
-        raise StitchError(f"No images named. Give --data.{split}, a folder, a .parquet file or 'digits:{split}'.")
+        raise StitchError(
+            f"No images named. Give --data.{split}, a folder, a .parquet file or 'digits:{split}'."
+        )
     source = open_images(path)
-    count = next(iter(network.anchors.values())).class_count
+    count = network.class_count
     largest = int(source.labels.max())
     if largest >= count:
         raise StitchError(
@@ -162,7 +172,9 @@ def open_for(network: StitchedNetwork, data: DataConfig, split: Literal["train",
         )
     known = network.classes
     if known and source.classes and len(source.classes) == len(known) and tuple(source.classes) != known:
-        where = next(i for i, pair in enumerate(zip(source.classes, known, strict=True)) if pair[0] != pair[1])
+        where = next(
+            i for i, pair in enumerate(zip(source.classes, known, strict=True)) if pair[0] != pair[1]
+        )
         raise StitchError(
             f"Class {where} is {source.classes[where]!r} in {path} and {known[where]!r} for the anchors. "
             "Bring the data's classes into the anchors' order."
@@ -204,7 +216,7 @@ def train_run(
     config = run.read_config()
     network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(choose_device(device))
     source = open_for(network, data, "train")
-    spec = _input_spec(network)
+    spec = network.input_spec
     batch_size = min(options.batch_size, len(source))
     steps = len(source) // batch_size
     if on_start:
@@ -289,7 +301,7 @@ def sweep_run(
         stitches = sample_members(network.space, options.stitches, seed=seed)
     loader = image_loader(
         source,
-        _input_spec(network),
+        network.input_spec,
         batch_size=options.batch_size,
         limit=options.images,
         workers=data.workers,
@@ -331,7 +343,9 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
     data = config.get("data", {})
     facts = {
         "Held-out images": f"{rows[0].images:,} of {data.get('val')}",
-        "Weights": "after joint training" if run.best_curve == run.curve else "least squares only, no training",
+        "Weights": "after joint training"
+        if run.best_curve == run.curve
+        else "least squares only, no training",
         "Made with": f"stitchable {stitchable.__version__}, torch {torch.__version__}, "
         f"Python {platform.python_version()}",
         "Date": date.today().isoformat(),
@@ -373,18 +387,11 @@ def extract_run(run: RunFolder, stitch: str, out: Path, *, trust_code: bool = Fa
     sub = network.extract(stitch)
     sub.save_pretrained(out)
     back = Subnetwork.from_pretrained(out, trust_code=True)  # the code is the run's, just allowed
-    spec = _input_spec(network)
+    spec = network.input_spec
     images = torch.randn((2, *spec.size), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         if not torch.equal(back(images), network(images, stitch)):
-            raise StitchError(f"{out} does not compute what {stitch} computes in the network. Please report this.")
+            raise StitchError(
+                f"{out} does not compute what {stitch} computes in the network. Please report this."
+            )
     return back
-
-
-def _input_spec(network: StitchedNetwork):  # type: ignore[no-untyped-def]
-    return next(iter(network.anchors.values())).input_spec
-
-
-def steps_of_epoch(images: int, batch_size: int) -> int:
-    """Steps in one epoch; a last smaller batch is left out."""
-    return max(images // min(batch_size, images), ceil(1 / images))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stitchable.data.input_spec import InputSpec
+from stitchable.input_spec import InputSpec
 
 SPEC = InputSpec((3, 32, 32), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

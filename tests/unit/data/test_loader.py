@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from stitchable.data.folder import FolderImages
-from stitchable.data.input_spec import InputSpec
 from stitchable.data.loader import image_loader, image_order
 from stitchable.data.memory import MemoryImages, hold_in_memory
 from stitchable.data.parquet import ParquetImages
 from stitchable.data.transforms import evaluation_transform
 from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
 
 AUGMENTS = ["none", "flip", "crop", "crop_flip", "rand_augment"]
 LARGE = InputSpec((3, 64, 64), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

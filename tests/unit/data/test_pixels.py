@@ -3,8 +3,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as vision
 
-from stitchable.data.input_spec import InputSpec
 from stitchable.data.pixels import normalise, shift_and_mirror
+from stitchable.input_spec import InputSpec
 
 
 def test_normalise_is_the_plain_formula_for_every_grey_level(spec):

@@ -5,9 +5,9 @@ import torch
 from timm.data import create_transform
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from stitchable.data.input_spec import InputSpec
 from stitchable.data.transforms import evaluation_transform, training_transform
 from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
 
 LARGE = InputSpec((3, 96, 96), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), crop_pct=0.875)
 GREY = InputSpec((1, 8, 8), (0.3,), (0.4,))

@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from stitchable.data.input_spec import InputSpec
 from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLAIN = InputSpec((3, 224, 224), MEAN, STD)
 
 
 def test_needs_no_torch():
-    code = "import sys, stitchable.data.input_spec; print('torch' in sys.modules)"
+    code = "import sys, stitchable.input_spec; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 
