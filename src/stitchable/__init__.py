@@ -1,1 +1,106 @@
-"""Stitchable neural networks: from a family of pretrained models to a menu of deployable ones."""
+"""Stitchable neural networks: from a family of pretrained models to a menu of deployable ones.
+
+The names below are loaded when they are first asked for, so that ``import stitchable`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stitchable.anchors.anchor import Anchor
+    from stitchable.anchors.check import check_anchor
+    from stitchable.anchors.load import anchor_from_timm, load_anchor
+    from stitchable.anchors.module import anchor_from_module
+    from stitchable.anchors.source import TimmSource
+    from stitchable.anchors.split import Part, Split, submodule
+    from stitchable.anchors.store import save_anchor
+    from stitchable.errors import StitchError
+    from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
+    from stitchable.evaluation.pick import pick
+    from stitchable.evaluation.sweep import sweep
+    from stitchable.feature import FeatureSpec
+    from stitchable.initialization.fit import fit_least_squares
+    from stitchable.input_spec import InputSpec
+    from stitchable.network import StitchedNetwork
+    from stitchable.space.build import SpaceOptions, build_space
+    from stitchable.space.prune import prune
+    from stitchable.space.space import StitchingSpace
+    from stitchable.stitch import Stitch
+    from stitchable.subnetwork import Subnetwork
+    from stitchable.training.loop import train
+    from stitchable.training.options import TrainOptions
+    from stitchable.training.samplers import UniformSampler
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Anchor",
+    "CurveRow",
+    "FeatureSpec",
+    "InputSpec",
+    "Part",
+    "SpaceOptions",
+    "Split",
+    "Stitch",
+    "StitchError",
+    "StitchedNetwork",
+    "StitchingSpace",
+    "Subnetwork",
+    "TimmSource",
+    "TrainOptions",
+    "UniformSampler",
+    "anchor_from_module",
+    "anchor_from_timm",
+    "build_space",
+    "check_anchor",
+    "fit_least_squares",
+    "load_anchor",
+    "pick",
+    "prune",
+    "read_curve",
+    "save_anchor",
+    "submodule",
+    "sweep",
+    "train",
+    "write_curve",
+]
+
+_HOMES = {
+    "anchors.anchor": ("Anchor",),
+    "anchors.check": ("check_anchor",),
+    "anchors.load": ("anchor_from_timm", "load_anchor"),
+    "anchors.module": ("anchor_from_module",),
+    "anchors.source": ("TimmSource",),
+    "anchors.split": ("Part", "Split", "submodule"),
+    "anchors.store": ("save_anchor",),
+    "errors": ("StitchError",),
+    "evaluation.curve": ("CurveRow", "read_curve", "write_curve"),
+    "evaluation.pick": ("pick",),
+    "evaluation.sweep": ("sweep",),
+    "feature": ("FeatureSpec",),
+    "initialization.fit": ("fit_least_squares",),
+    "input_spec": ("InputSpec",),
+    "network": ("StitchedNetwork",),
+    "space.build": ("SpaceOptions", "build_space"),
+    "space.prune": ("prune",),
+    "space.space": ("StitchingSpace",),
+    "stitch": ("Stitch",),
+    "subnetwork": ("Subnetwork",),
+    "training.loop": ("train",),
+    "training.options": ("TrainOptions",),
+    "training.samplers": ("UniformSampler",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'stitchable' has no attribute {name!r}")
+    home = f"stitchable.{_HOME_OF[name]}"
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

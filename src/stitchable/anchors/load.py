@@ -105,8 +105,8 @@ def load_anchor(text: str, *, need_weights: bool = False) -> Anchor:
     path, _, function = source.rpartition(":")
     if weights is None and need_weights and not Path(source).is_dir() and not path.endswith(".py"):
         raise StitchError(
-            f"Anchor {text!r} has no weights. Write {text}@weights.safetensors, {text}@pretrained (timm's own; "
-            f"may use the network) or {text}@random."
+            f"Anchor {text!r} has no weights. Write {text}@weights.safetensors, {text}@random, or "
+            f"{text}@pretrained for timm's own, which may use the network."
         )
     weights = None if weights == "random" else weights
     if path.endswith(".py"):

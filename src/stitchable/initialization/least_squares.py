@@ -126,9 +126,10 @@ def _solve_symmetric(matrix: Tensor, right: Tensor) -> Tensor:
         # The ratio of pivots bounds the condition number from below: cheap, and it finds rank deficiency.
         pivots = factor.diagonal().square()
         if pivots.min() > pivots.max() * width * torch.finfo(matrix.dtype).eps:
-            solution: Tensor = torch.cholesky_solve(right, factor)
-            return solution
+            solved: Tensor = torch.cholesky_solve(right, factor)
+            return solved
     values, vectors = torch.linalg.eigh(matrix)
     cut = values.max() * width * torch.finfo(matrix.dtype).eps
     kept = values > cut
-    return vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept, None])
+    solution: Tensor = vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept, None])
+    return solution

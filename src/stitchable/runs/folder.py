@@ -37,11 +37,11 @@ class RunFolder:
         self.report = self.path / "report.html"
         self.figures = (self.path / "curve.svg", self.path / "curve.png")
 
-    def claim(self, *, overwrite: bool = False) -> None:
-        """Make the folder for a new run.
+    def check_free(self, *, overwrite: bool = False) -> None:
+        """Make sure that a new run may be written here.
 
         Raises:
-            StitchError: It holds something already, and ``overwrite`` is not given or it is no run.
+            StitchError: The folder holds something already, and ``overwrite`` is not given or it is no run.
         """
         if self.path.is_file():
             raise StitchError(f"{self.path} is a file. Name a folder for the run.")
@@ -50,9 +50,8 @@ class RunFolder:
                 raise StitchError(f"{self.path} is not empty and holds no run. Name a new folder.")
             if not overwrite:
                 raise StitchError(
-                    f"{self.path} already holds a run. Name another folder, or pass --overwrite to replace it."
+                    f"{self.path} already holds a run. Name another folder, or replace it with --overwrite."
                 )
-        self.path.mkdir(parents=True, exist_ok=True)
 
     def require(self) -> None:
         """Make sure that this is a run.

@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -97,6 +97,7 @@ def fit_run(
     Raises:
         StitchError: Any of the ingredients is not as it should be; the folder is then as before.
     """
+    run.check_free(overwrite=overwrite)
     if anchors is None:
         anchors = load_anchors(config.anchor_texts, need_weights=True)
     for anchor in anchors:
@@ -105,13 +106,12 @@ def fit_run(
     network = StitchedNetwork(anchors, space, seed=config.seed).to(choose_device(config.device))
     layers: list[LayerFit] = []
     if config.fit.initialization == "least_squares":
-        source = open_for(network, config.data, "train")
+        source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
         layers = fit_least_squares(
             network, _images_only(network, source, config.fit, config), ridge=config.fit.ridge
         )
-    run.claim(overwrite=overwrite)
-    if overwrite:
-        _forget(run)
+    run.path.mkdir(parents=True, exist_ok=True)
+    _forget(run)
     network.save_pretrained(run.fitted)
     run.fit_file.write_text(
         json.dumps([asdict(layer) for layer in layers], indent=1) + "\n", encoding="utf-8"
@@ -170,15 +170,12 @@ def open_for(network: StitchedNetwork, data: DataConfig, split: Literal["train",
             f"{path} has labels up to {largest}; the anchors tell {count} classes apart. "
             "Give the data set the anchors were trained on, or anchors with its classes."
         )
-    known = network.classes
-    if known and source.classes and len(source.classes) == len(known) and tuple(source.classes) != known:
-        where = next(
-            i for i, pair in enumerate(zip(source.classes, known, strict=True)) if pair[0] != pair[1]
-        )
-        raise StitchError(
-            f"Class {where} is {source.classes[where]!r} in {path} and {known[where]!r} for the anchors. "
-            "Bring the data's classes into the anchors' order."
-        )
+    for number, (theirs, ours) in enumerate(zip(source.classes or (), network.classes or (), strict=False)):
+        if theirs != ours:
+            raise StitchError(
+                f"Class {number} is {theirs!r} in {path} and {ours!r} for the anchors. "
+                "Bring the data's classes into the anchors' order."
+            )
     return hold_in_memory(source) if data.memory else source
 
 
@@ -338,19 +335,18 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
     rows = read_curve(run.best_curve)
     fitted = read_curve(run.curve_fitted) if run.curve_fitted.is_file() and run.curve.is_file() else None
     network_config = json.loads((run.weights / "config.json").read_text(encoding="utf-8"))
+    trained = run.best_curve == run.curve
     title = title or f"Stitching {', '.join(anchor['name'] for anchor in network_config['anchors'])}"
     outlines = network_config["outlines"]
     data = config.get("data", {})
     facts = {
         "Held-out images": f"{rows[0].images:,} of {data.get('val')}",
-        "Weights": "after joint training"
-        if run.best_curve == run.curve
-        else "least squares only, no training",
+        "Weights": "after joint training" if trained else "as fitted, before training",
         "Made with": f"stitchable {stitchable.__version__}, torch {torch.__version__}, "
         f"Python {platform.python_version()}",
         "Date": date.today().isoformat(),
     }
-    if run.train_summary_file.is_file() and run.best_curve == run.curve:
+    if run.train_summary_file.is_file() and trained:
         summary = json.loads(run.train_summary_file.read_text(encoding="utf-8"))
         facts["Training"] = f"{summary['steps']:,} steps in {summary['seconds'] / 60:.1f} min"
     write_report(

@@ -1,0 +1,113 @@
+"""Parsing with jsonargparse: sections of the configuration, files, and errors in one line."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentError
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from stitchable.errors import StitchError, nearest
+from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
+from stitchable.runs.folder import RunFolder
+from stitchable.space.build import SpaceOptions
+from stitchable.training.options import TrainOptions
+
+SECTIONS: dict[str, type] = {
+    "space": SpaceOptions,
+    "data": DataConfig,
+    "fit": FitConfig,
+    "train": TrainOptions,
+    "sweep": SweepConfig,
+}
+
+
+def command_parser(command: str, description: str) -> ArgumentParser:
+    """Parser of one command; mistakes raise instead of leaving."""
+    return ArgumentParser(
+        prog=f"stitchable {command}", description=description, exit_on_error=False, allow_abbrev=False
+    )
+
+
+def add_run_config(parser: ArgumentParser) -> None:
+    """Add ``--config`` and every key of `RunConfig`."""
+    parser.add_argument("--config", action="config", help="YAML file with any of the keys below.")
+    parser.add_class_arguments(RunConfig)
+
+
+def add_sections(parser: ArgumentParser, *names: str) -> None:
+    """Add some sections of `RunConfig`, with ``--seed`` and ``--device``."""
+    for name in names:
+        parser.add_class_arguments(SECTIONS[name], name)
+    parser.add_argument("--seed", type=int, default=0, help="Of everything random.")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps.")
+
+
+def add_trust_code(parser: ArgumentParser) -> None:
+    """Add ``--trust_code``."""
+    parser.add_argument(
+        "--trust_code",
+        action="store_true",
+        help="Allow the run's own architecture files to run. Read them first if they are not yours.",
+    )
+
+
+def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Parse, and turn what jsonargparse raises into a `StitchError` of one line."""
+    try:
+        parsed: Namespace = parser.instantiate_classes(parser.parse_args(list(words)))
+        return parsed
+    except ArgumentError as error:
+        raise StitchError(_one_line(parser, error)) from None
+
+
+def parse_with_run(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Parse the arguments of a command on a run, whose own configuration gives the defaults.
+
+    The parser needs a positional argument ``run``.
+    """
+    try:
+        run = RunFolder(parser.parse_args(list(words)).run)
+    except ArgumentError as error:
+        raise StitchError(_one_line(parser, error)) from None
+    values = run.read_config()
+    try:
+        parser.set_defaults(_known(parser, values))
+        return parse(parser, words)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StitchError(f"{run.config_file} does not fit this command: {error}") from None
+
+
+def _known(parser: ArgumentParser, values: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        nested = value if isinstance(value, Mapping) else None
+        flat.update({f"{key}.{inner}": each for inner, each in nested.items()} if nested else {key: value})
+    keys = option_names(parser)
+    return {key: value for key, value in flat.items() if key in keys}
+
+
+def option_names(parser: ArgumentParser) -> set[str]:
+    """Dotted names of a parser's options."""
+    return {action.dest for action in parser._actions if action.option_strings}
+
+
+def _one_line(parser: ArgumentParser, error: ArgumentError) -> str:
+    text = " ".join(str(error).split())
+    text = re.sub(r"<class '(\w+)'>", r"\1", text).replace("typing.Literal", "one of ")
+    text = text.replace('Parser key "', 'Key "').replace(": Expected a ", ": expected ")
+    unknown = re.search(r"Group '([\w.]+)' does not accept option '(\w+)'", text)
+    if unknown:
+        key = f"{unknown[1]}.{unknown[2]}"
+        return f"Unknown key {key!r}. {nearest(key, option_names(parser))}"
+    unknown = re.search(r"(?:Unrecognized arguments?:|unrecognized arguments?:) (\S+)", text, re.IGNORECASE)
+    unknown = unknown or re.search(r"[Kk]ey '([\w.]+)' is not expected", text)
+    if unknown:
+        key = unknown[1].partition("=")[0]
+        names = (
+            {f"--{name}" for name in option_names(parser)} if key.startswith("-") else option_names(parser)
+        )
+        return f"Unknown argument {key!r}. {nearest(key, names)}"
+    return text if text.endswith((".", "?")) else f"{text}."

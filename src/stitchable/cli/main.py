@@ -1,0 +1,73 @@
+"""The command ``stitchable``: finds the command asked for and turns mistakes into one line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from stitchable import __version__
+from stitchable.errors import StitchError, nearest
+
+COMMANDS = {
+    "info": "versions, devices and the families of models that can be stitched",
+    "demo": "the whole job on handwritten digits, in under two minutes",
+    "inspect": "blocks, features and costs of models, and what can be joined",
+    "space": "the stitches of some anchors with their costs",
+    "fit": "join anchors and initialise the stitching layers: a new run",
+    "train": "train the joint network of a run",
+    "sweep": "measure accuracy against cost for every stitch of a run",
+    "pick": "the best stitch for a budget",
+    "report": "one page and figures from a run's curve",
+    "extract": "one stitch of a run as a small plain model",
+}
+
+USAGE = "\n".join(
+    [
+        "usage: stitchable COMMAND [arguments]",
+        "",
+        "From a family of pretrained models to a menu of deployable ones.",
+        "",
+        "commands:",
+        *(f"  {name:<8} {text}" for name, text in COMMANDS.items()),
+        "",
+        "stitchable COMMAND --help shows a command's arguments; --debug shows the trace of an error.",
+    ]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        arguments: The words behind ``stitchable``; those of the process where left out.
+
+    Exits with 0, with 2 after a mistake that one line explains, or with 130 after an interruption.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in {"-h", "--help"}:
+        print(USAGE)
+        return
+    if words[0] == "--version":
+        print(f"stitchable {__version__}")
+        return
+    try:
+        if words[0] not in COMMANDS:
+            raise StitchError(f"Unknown command {words[0]!r}. {nearest(words[0], COMMANDS)}")
+        importlib.import_module(f"stitchable.cli.{words[0]}").run(words[1:])
+    except StitchError as error:
+        if debug:
+            raise
+        print(f"stitchable: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("stitchable: interrupted; what the run had finished before is kept.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has gone; that is no mistake.
+        sys.stderr.close()
+        raise SystemExit(0) from None

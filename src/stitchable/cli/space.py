@@ -1,0 +1,46 @@
+"""``stitchable space``: the stitches of some anchors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import islice
+
+from stitchable.cli.arguments import add_run_config, command_parser, parse
+from stitchable.runs.config import split_anchors
+
+
+def run(words: Sequence[str]) -> None:
+    """Print the space as a table or as JSON lines."""
+    parser = command_parser("space", "The stitches of some anchors with their costs. No weights are needed.")
+    add_run_config(parser)
+    parser.add_argument("--format", choices=["table", "jsonl"], default="table", help="How to print it.")
+    parser.add_argument("--limit", type=int | None, default=None, help="Print at most this many stitches.")
+    arguments = parse(parser, words)
+
+    from stitchable.cli.display import console, macs, table
+    from stitchable.report.units import format_count
+    from stitchable.runs.steps import load_anchors, make_space
+
+    anchors = load_anchors(split_anchors(arguments.anchors), need_weights=False)
+    space, notes = make_space(anchors, arguments.space, arguments.prune)
+    if arguments.format == "jsonl":
+        for index, stitch in enumerate(islice(space, arguments.limit)):
+            cost = space.cost(stitch)
+            line = {"index": index, "stitch": str(stitch), "macs": cost.macs, "params": cost.params}
+            print(json.dumps(line | ({"anchor": stitch.anchors[0]} if len(stitch.segments) == 1 else {})))
+        return
+    limit = 40 if arguments.limit is None else arguments.limit
+    rows = []
+    for index, stitch in enumerate(islice(space, limit)):
+        cost = space.cost(stitch)
+        rows.append([str(index), str(stitch), macs(cost.macs), format_count(cost.params, "params")])
+    table(["index", "stitch", "cost", "size"], rows, right=(0, 2, 3))
+    if space.count > len(rows):
+        console.print(f"… and {space.count - len(rows):,} more (--limit N, or --format jsonl for all)")
+    by_joints = ", ".join(f"{count:,} with {joints}" for joints, count in enumerate(space.counts))
+    console.print(
+        f"{space.count:,} stitches by number of joints: {by_joints}; {len(space.layers)} stitching layers"
+    )
+    for note in notes:
+        console.print(note)

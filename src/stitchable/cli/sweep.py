@@ -1,0 +1,47 @@
+"""``stitchable sweep``: the curve of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from stitchable.cli.arguments import add_sections, add_trust_code, command_parser, parse_with_run
+
+
+def run(words: Sequence[str]) -> None:
+    """Measure every stitch of a run and write the report."""
+    parser = command_parser("sweep", "Measure accuracy against cost for every stitch of a run.")
+    parser.add_argument("run", type=str, help="Folder of the run.")
+    add_sections(parser, "data", "sweep")
+    add_trust_code(parser)
+    parser.add_argument(
+        "--weights",
+        choices=["auto", "fitted", "trained"],
+        default="auto",
+        help="The network before or after training; auto takes the trained one where there is one.",
+    )
+    arguments = parse_with_run(parser, words)
+
+    from stitchable.cli.display import console, curve_summary, progress
+    from stitchable.runs.folder import RunFolder
+    from stitchable.runs.steps import report_run, sweep_run
+
+    folder = RunFolder(arguments.run)
+    began = time.monotonic()
+    with progress("sweep") as bar:
+        task = bar.add_task("", total=None)
+        rows = sweep_run(
+            folder,
+            data=arguments.data,
+            options=arguments.sweep,
+            weights=arguments.weights,
+            seed=arguments.seed,
+            device=arguments.device,
+            trust_code=arguments.trust_code,
+            on_start=lambda stitches, images: bar.update(
+                task, total=images, description=f"{stitches} stitches"
+            ),
+            on_batch=lambda images: bar.update(task, advance=images),
+        )
+    curve_summary(rows, seconds=time.monotonic() - began)
+    console.print(f"report   {report_run(folder)}")

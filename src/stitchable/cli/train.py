@@ -1,0 +1,47 @@
+"""``stitchable train``: joint training of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stitchable.cli.arguments import add_sections, add_trust_code, command_parser, parse_with_run
+
+
+def run(words: Sequence[str]) -> None:
+    """Train the joint network of a run."""
+    parser = command_parser("train", "Train the joint network of a run, one stitch per step.")
+    parser.add_argument("run", type=str, help="Folder of the run.")
+    add_sections(parser, "data", "train")
+    add_trust_code(parser)
+    parser.add_argument("--overwrite", action="store_true", help="Train again a run that is trained.")
+    arguments = parse_with_run(parser, words)
+
+    from stitchable.cli.display import console, duration, progress
+    from stitchable.runs.folder import RunFolder
+    from stitchable.runs.steps import train_run
+    from stitchable.training.loop import StepRecord
+
+    folder = RunFolder(arguments.run)
+    with progress("training") as bar:
+        task = bar.add_task("", total=None)
+
+        def step(record: StepRecord) -> None:
+            bar.update(task, advance=1, description=f"loss {record.loss:.3f}")
+
+        summary = train_run(
+            folder,
+            data=arguments.data,
+            options=arguments.train,
+            seed=arguments.seed,
+            device=arguments.device,
+            overwrite=arguments.overwrite,
+            trust_code=arguments.trust_code,
+            on_start=lambda steps: bar.update(task, total=steps),
+            on_step=step,
+        )
+    counts = list(summary.counts.values())
+    console.print(
+        f"{summary.steps:,} steps in {duration(summary.seconds)}; {len(counts)} stitches trained, "
+        f"{min(counts)} to {max(counts)} steps each"
+    )
+    console.print(f"network {folder.network}\nnext    stitchable sweep {folder.path}")
