@@ -242,7 +242,7 @@ def train_run(
         )
         yield from loader
 
-    with run.train_file.open("w", encoding="utf-8") as log:
+    with run.train_file.open("w", encoding="utf-8", buffering=1) as log:
 
         def record(step: StepRecord) -> None:
             log.write(json.dumps(asdict(step)) + "\n")
