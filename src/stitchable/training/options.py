@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, check_choices
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class TrainOptions:
     augment: Literal["none", "flip", "crop_flip", "rand_augment"] = "flip"
 
     def __post_init__(self) -> None:
+        check_choices(self, "train")
         rules = {
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
