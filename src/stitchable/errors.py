@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 class StitchError(Exception):
@@ -40,3 +41,19 @@ def nearest(got: str, allowed: Iterable[str], *, limit: int = 3) -> str:
         return ""
     shown = ", ".join(words[:12])
     return f"Allowed: {shown}{', …' if len(words) > 12 else ''}."
+
+
+def check_choices(options: Any, section: str) -> None:
+    """Make sure that every field of a dataclass that is typed as ``Literal`` holds one of its words.
+
+    Args:
+        options: An instance of a dataclass.
+        section: What its fields are called by in configurations, such as ``"train"``.
+
+    Raises:
+        StitchError: A field holds another word; the nearest allowed ones are named.
+    """
+    for name, kind in get_type_hints(type(options)).items():
+        got = getattr(options, name)
+        if get_origin(kind) is Literal and got not in get_args(kind):
+            raise StitchError(f"Unknown {section}.{name} {got!r}. {nearest(str(got), get_args(kind))}")

@@ -82,7 +82,7 @@ class _Sums:
     """
 
     def __init__(self, network: StitchedNetwork, device: torch.device) -> None:
-        self.network = network
+        self.network, self.device = network, device
         self.targets: dict[tuple[str, Cut], list[Cut]] = {}
         for joint in network.space.joints:
             front = joint.front, joint.leave
@@ -96,25 +96,36 @@ class _Sums:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float64, device=device)
 
-        self.rows = dict.fromkeys(self.fronts, 0)
-        self.sum = {cut: zeros(width(cut)) for cut in self.needed}
+        self.rows = dict.fromkeys(self.needed, 0)
+        self.mean = {cut: zeros(width(cut)) for cut in self.needed}
         self.square = {cut: zeros(1) for cut in self.needed}
         self.gram = {cut: zeros(width(cut), width(cut)) for cut in self.fronts}
         self.cross = {key: zeros(width(key[1]), width(cuts[0])) for key, cuts in self.targets.items()}
 
     def update(self, images: Tensor) -> None:
+        """Add one batch; every sum is about its mean, combined as in `LeastSquares`."""
+        if len(images) == 0:
+            return
         features = {cut: rows(x).double() for cut, x in self._features(images).items()}
+        steps: dict[Cut, Tensor] = {}
+        weights: dict[Cut, float] = {}
         for cut, x in features.items():
-            self.sum[cut] += x.sum(0)
-            self.square[cut] += x.square().sum()
+            mean, before = x.mean(0), self.rows[cut]
+            features[cut] = x - mean
+            steps[cut] = mean - self.mean[cut]
+            weights[cut] = before * len(x) / (before + len(x))
+            self.square[cut] += features[cut].square().sum() + weights[cut] * steps[cut].square().sum()
+            self.rows[cut] += len(x)
+            self.mean[cut] += steps[cut] * (len(x) / self.rows[cut])
         for cut in self.fronts:
-            self.rows[cut] += len(features[cut])
             self.gram[cut].addmm_(features[cut].T, features[cut])
-        for key, cuts in self.targets.items():
-            target = features[cuts[0]]
+            self.gram[cut].addr_(steps[cut], steps[cut], alpha=weights[cut])
+        for (layer, front), cuts in self.targets.items():
+            target, step = features[cuts[0]], steps[cuts[0]]
             for cut in cuts[1:]:
-                target = target + features[cut]
-            self.cross[key].addmm_(features[key[1]].T, target)
+                target, step = target + features[cut], step + steps[cut]
+            cross = self.cross[layer, front]
+            cross.addmm_(features[front].T, target).addr_(steps[front], step, alpha=weights[front])
 
     def _features(self, images: Tensor) -> dict[Cut, Tensor]:
         found = {}
@@ -129,17 +140,12 @@ class _Sums:
 
     def solve(self, ridge: float) -> dict[str, AffineMap]:
         solved = {}
-        for layer in self.network.space.layers:
-            total: LeastSquares | None = None
-            for (owner, front), cuts in self.targets.items():
-                if owner != layer:
-                    continue
-                part = self._statistics((owner, front), cuts)
-                if total is None:
-                    total = part
-                else:
-                    total.merge(part)
-            assert total is not None
+        for layer, joints in self.network.space.layers.items():
+            front, end = self.network.space.features(joints[0])
+            total = LeastSquares(front.width, end.width, device=self.device)
+            for (owner, cut), cuts in self.targets.items():
+                if owner == layer:
+                    total.merge(self._statistics((owner, cut), cuts))
             try:
                 solved[layer] = total.solve(ridge=ridge)
             except StitchError as error:
@@ -148,11 +154,11 @@ class _Sums:
 
     def _statistics(self, key: tuple[str, Cut], cuts: list[Cut]) -> LeastSquares:
         front = key[1]
-        part = LeastSquares(*self.cross[key].shape, device=self.cross[key].device)
+        part = LeastSquares(*self.cross[key].shape, device=self.device)
+        means = torch.stack([self.mean[cut] for cut in cuts])
         part.rows = len(cuts) * self.rows[front]
-        part.x_sum = len(cuts) * self.sum[front]
-        part.gram = len(cuts) * self.gram[front]
-        part.cross = self.cross[key]
-        part.y_sum = torch.stack([self.sum[cut] for cut in cuts]).sum(0)
-        part.y_square = float(sum(self.square[cut] for cut in cuts))
+        part.x_mean, part.y_mean = self.mean[front], means.mean(0)
+        part.scatter, part.cross = len(cuts) * self.gram[front], self.cross[key]
+        between = self.rows[front] * (means - part.y_mean).square().sum()
+        part.y_scatter = float(between + sum(self.square[cut] for cut in cuts))
         return part

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from stitchable.errors import StitchError
 
+_RANK = 1e-13  # eigenvalues below this share of the largest are none: float32 features tell no more apart
+_CONSTANT = 1e-12  # what varies by less than this share of its mean is constant
+
 
 @dataclass(frozen=True)
 class AffineMap:
@@ -17,7 +20,8 @@ class AffineMap:
     Attributes:
         weight: ``(d_end, d_front)``, float64.
         bias: ``(d_end,)``, float64.
-        r2: Coefficient of determination on the rows seen; 1 is perfect, 0 is no better than the mean.
+        r2: Coefficient of determination on the rows seen; 1 is perfect, 0 is no better than the mean. Targets
+            that do not vary are met perfectly.
         rows: Number of rows seen.
     """
 
@@ -52,9 +56,9 @@ class LeastSquares:
             return torch.zeros(shape, dtype=torch.float64, device=device)
 
         self.rows = 0
-        self.x_sum, self.y_sum = zeros(front), zeros(end)
-        self.gram, self.cross = zeros(front, front), zeros(front, end)
-        self.y_square = 0.0
+        self.x_mean, self.y_mean = zeros(front), zeros(end)
+        self.scatter, self.cross = zeros(front, front), zeros(front, end)
+        self.y_scatter = 0.0
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Add rows.
@@ -63,22 +67,34 @@ class LeastSquares:
             x: ``(rows, d_front)``, any floating dtype.
             y: ``(rows, d_end)``.
         """
+        if len(x) == 0:
+            return
         x, y = x.double(), y.double()
-        self.rows += len(x)
-        self.x_sum += x.sum(0)
-        self.y_sum += y.sum(0)
-        self.gram.addmm_(x.T, x)
-        self.cross.addmm_(x.T, y)
-        self.y_square += float(y.square().sum())
+        x_mean, y_mean = x.mean(0), y.mean(0)
+        x, y = x - x_mean, y - y_mean
+        self._add(len(x), x_mean, y_mean, x.T @ x, x.T @ y, float(y.square().sum()))
 
     def merge(self, other: LeastSquares) -> None:
         """Add the rows that ``other`` has seen."""
-        self.rows += other.rows
-        self.x_sum += other.x_sum
-        self.y_sum += other.y_sum
-        self.gram += other.gram
-        self.cross += other.cross
-        self.y_square += other.y_square
+        self._add(other.rows, other.x_mean, other.y_mean, other.scatter, other.cross, other.y_scatter)
+
+    def _add(
+        self, rows: int, x_mean: Tensor, y_mean: Tensor, scatter: Tensor, cross: Tensor, y_scatter: float
+    ) -> None:
+        """Combine centred sums: unlike raw ones they lose no digits where means are large.
+
+        Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
+        """
+        if rows == 0:
+            return
+        x_step, y_step = x_mean - self.x_mean, y_mean - self.y_mean
+        weight = self.rows * rows / (self.rows + rows)
+        self.scatter += scatter + weight * torch.outer(x_step, x_step)
+        self.cross += cross + weight * torch.outer(x_step, y_step)
+        self.y_scatter += y_scatter + weight * float(y_step @ y_step)
+        self.rows += rows
+        self.x_mean += x_step * (rows / self.rows)
+        self.y_mean += y_step * (rows / self.rows)
 
     def solve(self, *, ridge: float = 0.0) -> AffineMap:
         """Affine map that carries front rows to end rows in least squares.
@@ -90,46 +106,55 @@ class LeastSquares:
             ridge: Strength relative to the mean eigenvalue of S; 0 gives the pseudo-inverse solution.
 
         Raises:
-            StitchError: Fewer rows than ``d_front + 1`` were seen and ``ridge`` is 0, a negative ridge,
-                or features that are not finite.
+            StitchError: Fewer rows than ``d_front + 1`` were seen and ``ridge`` is 0, no rows at all, a
+                negative ridge, or features that are not finite.
 
         Source: Pan et al. 2023, section 3.2; the joint solve over pairs is ours.
         """
-        width = len(self.x_sum)
+        width = len(self.x_mean)
         if ridge < 0:
             raise StitchError(f"The ridge is a strength of at least 0; got {ridge}.")
-        if self.rows < width + 1 and ridge == 0:
+        needed = 1 if ridge else width + 1
+        if self.rows < needed:
             raise StitchError(
-                f"Least squares saw {self.rows} rows for width {width}; it needs at least {width + 1}. "
-                "Give more images or a ridge."
+                f"Least squares saw {self.rows} rows for width {width}; it needs at least {needed}. "
+                f"Give more images{'' if ridge else ' or a ridge'}."
             )
-        x_mean, y_mean = self.x_sum / self.rows, self.y_sum / self.rows
-        scatter = self.gram - self.rows * torch.outer(x_mean, x_mean)
-        cross = self.cross - self.rows * torch.outer(x_mean, y_mean)
-        if not (torch.isfinite(scatter).all() and torch.isfinite(cross).all()):
+        if not (torch.isfinite(self.scatter).all() and torch.isfinite(self.cross).all()):
             raise StitchError("Features are not finite. Check the weights and the images' normalisation.")
-        penalised = scatter + ridge * scatter.trace() / width * torch.eye(
-            width, dtype=scatter.dtype, device=scatter.device
+        penalty = ridge * self.scatter.trace() / width
+        penalised = self.scatter + penalty * torch.eye(
+            width, dtype=self.scatter.dtype, device=self.scatter.device
         )
-        solution = _solve_symmetric(penalised, cross)
-        spread = self.y_square - self.rows * float(y_mean @ y_mean)
-        explained = float((solution * (2 * cross - scatter @ solution)).sum())
-        r2 = explained / spread if spread > 0 else 1.0
-        return AffineMap(solution.T, y_mean - x_mean @ solution, r2, self.rows)
+        solution = _solve_symmetric(penalised, self.cross, floor=_rounding(self.x_mean, self.rows))
+        explained = float((solution * (2 * self.cross - self.scatter @ solution)).sum())
+        varies = self.y_scatter > _rounding(self.y_mean, self.rows)
+        r2 = explained / self.y_scatter if varies else 1.0
+        return AffineMap(solution.T, self.y_mean - self.x_mean @ solution, r2, self.rows)
 
 
-def _solve_symmetric(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve ``matrix · X = right`` for a positive semi-definite matrix, by least norm if singular."""
-    width = len(matrix)
+def _rounding(mean: Tensor, rows: int) -> float:
+    """Sum of squares that values which do not vary at all may seem to have, by rounding of their mean."""
+    return rows * float((_CONSTANT * mean).square().max())
+
+
+def _solve_symmetric(matrix: Tensor, right: Tensor, *, floor: float) -> Tensor:
+    """Solve ``matrix · X = right`` for a positive semi-definite matrix, by least norm if singular.
+
+    Args:
+        matrix: ``(d, d)``, a scatter matrix.
+        right: ``(d, columns)``.
+        floor: Eigenvalues up to here are rounding, however small the others are.
+    """
+    share = max(_RANK, len(matrix) * torch.finfo(matrix.dtype).eps)
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if not failed:
         # The ratio of pivots bounds the condition number from below: cheap, and it finds rank deficiency.
         pivots = factor.diagonal().square()
-        if pivots.min() > pivots.max() * width * torch.finfo(matrix.dtype).eps:
+        if pivots.min() > max(floor, share * float(pivots.max())):
             solved: Tensor = torch.cholesky_solve(right, factor)
             return solved
     values, vectors = torch.linalg.eigh(matrix)
-    cut = values.max() * width * torch.finfo(matrix.dtype).eps
-    kept = values > cut
+    kept = values > max(floor, share * float(values.max()))
     solution: Tensor = vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept, None])
     return solution

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, check_choices
 from stitchable.space.build import SpaceOptions
 from stitchable.space.prune import PruneRule
 from stitchable.training.options import TrainOptions
@@ -45,6 +45,7 @@ class FitConfig:
     ridge: float = 0.0
 
     def __post_init__(self) -> None:
+        check_choices(self, "fit")
         if self.images < 1 or self.batch_size < 1 or self.ridge < 0:
             raise StitchError(
                 f"Got fit.images {self.images}, fit.batch_size {self.batch_size}, fit.ridge {self.ridge}; "
@@ -67,8 +68,10 @@ class SweepConfig:
     stitches: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.images or 1, self.batch_size, self.stitches or 1) < 1:
-            raise StitchError("sweep.images, sweep.batch_size and sweep.stitches must be at least 1.")
+        for name in ("images", "batch_size", "stitches"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise StitchError(f"sweep.{name} must be at least 1; got {value}.")
 
 
 @dataclass(frozen=True)

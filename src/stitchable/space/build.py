@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, check_choices
 from stitchable.space.joint import Joint
 from stitchable.space.outline import Outline
 from stitchable.space.rules import Pairs, climbing, descending, paired, unpaired
@@ -45,6 +45,7 @@ class SpaceOptions:
     rule: Rule = "auto"
 
     def __post_init__(self) -> None:
+        check_choices(self, "space")
         if self.kernel < 1 or self.stride < 1 or self.joints < 0:
             raise StitchError(
                 f"Got kernel {self.kernel}, stride {self.stride}, joints {self.joints}; "

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
-from timm.scheduler.cosine_lr import CosineLRScheduler
 from torch import nn
 
 from stitchable.network import StitchedNetwork
@@ -42,19 +42,28 @@ def _groups(name: str, module: nn.Module, lr: float, weight_decay: float) -> lis
     ]
 
 
-def build_schedule(
-    optimizer: torch.optim.Optimizer, options: TrainOptions, *, steps: int
-) -> CosineLRScheduler:
-    """Linear warm-up, then a cosine to ``lr_floor`` of the peak; set by ``step_update(step)``."""
-    warmup = round(options.warmup * steps)
-    schedule = CosineLRScheduler(
-        optimizer,
-        t_initial=max(steps - warmup, 1),
-        lr_min=options.lr_floor * options.lr,
-        warmup_t=warmup,
-        warmup_lr_init=0.0,
-        warmup_prefix=True,
-        t_in_epochs=False,
-    )
-    schedule.step_update(0)
-    return schedule
+class Schedule:
+    """Linear warm-up from 0, then a cosine to ``lr_floor`` of the peak; each group keeps its own peak.
+
+    Args:
+        optimizer: Its groups' learning rates are the peaks.
+        options: See `TrainOptions`.
+        steps: Length of the whole training.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, options: TrainOptions, *, steps: int) -> None:
+        self.optimizer, self.steps, self.floor = optimizer, steps, options.lr_floor
+        self.warmup = round(options.warmup * steps)
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
+
+    def share(self, step: int) -> float:
+        """Share of the peak at ``step``, counted from 0."""
+        if step < self.warmup:
+            return step / self.warmup
+        done = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
+
+    def set(self, step: int) -> None:
+        """Give every group its learning rate for ``step``."""
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * self.share(step)

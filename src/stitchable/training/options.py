@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stitchable.data.augment import Augment
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, check_choices
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class TrainOptions:
     augment: Augment = "flip"
 
     def __post_init__(self) -> None:
+        check_choices(self, "train")
         rules = {
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),

@@ -1,0 +1,146 @@
+"""Tiny real models for the tests of everything above the anchors, and one thread to run them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stitchable.input_spec import InputSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stitchable.anchors.anchor import Anchor
+    from stitchable.network import StitchedNetwork
+    from stitchable.space.build import SpaceOptions
+
+CLASSES = 5
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small run on one thread: more only wait for each other where cores are busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _spread(anchor: Anchor, seed: int) -> Anchor:
+    """Weights of a scale at which tiny models tell images apart: timm's start is made for wide ones."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in anchor.model.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            elif tensor.is_floating_point():
+                fan_in = tensor[0].numel() if tensor.ndim > 1 else 1
+                embeds = name.endswith(("embed", "token"))
+                scale = 1.0 if embeds else 0.2 if tensor.ndim == 1 else fan_in**-0.5
+                centre = 1.0 if tensor.ndim == 1 and name.endswith("weight") else 0.0
+                tensor.normal_(centre, scale, generator=generator)
+    return anchor
+
+
+@pytest.fixture(scope="session")
+def tiny_vit() -> Callable[..., Anchor]:
+    """Builder of plain ViTs for grey 8×8 images: four patches and a class token."""
+    from stitchable.anchors.load import anchor_from_timm
+
+    def build(name: str, width: int, *, depth: int = 3, seed: int = 0, **arguments: Any) -> Anchor:
+        size = {"img_size": 8, "patch_size": 4, "in_chans": 1, "num_classes": CLASSES}
+        shape = {"depth": depth, "embed_dim": width, "num_heads": 2}
+        anchor = anchor_from_timm(
+            "vit_tiny_patch16_224",
+            name=name,
+            arguments={**size, **shape, **arguments},
+            input_spec=InputSpec((1, 8, 8), (0.5,), (0.5,)),
+        )
+        return _spread(anchor, seed)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_resnet() -> Callable[..., Anchor]:
+    """Builder of ResNets for grey 32×32 images: maps of 8×8, 4×4, 2×2 and 1×1."""
+    from stitchable.anchors.load import anchor_from_timm
+
+    def build(name: str, layers: tuple[int, ...], width: int, *, seed: int = 0, **arguments: Any) -> Anchor:
+        channels = (width, width + 2, width + 4, width + 4)
+        anchor = anchor_from_timm(
+            "resnet18",
+            name=name,
+            arguments={
+                "in_chans": 1,
+                "num_classes": CLASSES,
+                "layers": layers,
+                "channels": channels,
+                **arguments,
+            },
+            input_spec=InputSpec((1, 32, 32), (0.5,), (0.5,)),
+        )
+        return _spread(anchor, seed)
+
+    return build
+
+
+@pytest.fixture
+def vit_network(tiny_vit: Callable[..., Anchor]) -> Callable[..., StitchedNetwork]:
+    """Builder of networks of two or three ViTs of three blocks, 4, 6 and 10 wide."""
+    from stitchable.network import StitchedNetwork
+
+    def build(options: SpaceOptions | None = None, *, anchors: int = 2, **arguments: Any) -> StitchedNetwork:
+        sizes = (("small", 4), ("medium", 6), ("large", 10))[:anchors]
+        built = [tiny_vit(name, width, seed=width, **arguments) for name, width in sizes]
+        return StitchedNetwork(built, options, seed=1).eval()
+
+    return build
+
+
+@pytest.fixture
+def resnet_network(tiny_resnet: Callable[..., Anchor]) -> Callable[..., StitchedNetwork]:
+    """Builder of networks of two ResNets of unequal depth."""
+    from stitchable.network import StitchedNetwork
+
+    def build(options: SpaceOptions | None = None, **arguments: Any) -> StitchedNetwork:
+        shallow = tiny_resnet("shallow", (2, 2, 2, 1), 4, seed=4, **arguments)
+        deep = tiny_resnet("deep", (4, 4, 4, 1), 6, seed=6, **arguments)
+        return StitchedNetwork([shallow, deep], options, seed=1).eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., Tensor]:
+    """Builder of normal image batches ``(count, 1, side, side)``."""
+    import torch
+
+    def build(count: int, *, side: int = 8, seed: int = 0) -> Tensor:
+        return torch.randn(count, 1, side, side, generator=torch.Generator().manual_seed(seed))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def labelled(noise: Callable[..., Tensor]) -> Callable[..., list[tuple[Tensor, Tensor]]]:
+    """Builder of lists of batches of images and labels."""
+    import torch
+
+    def build(batches: int, size: int, *, side: int = 8, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(seed)
+        return [
+            (
+                noise(size, side=side, seed=1000 * seed + number),
+                torch.randint(CLASSES, (size,), generator=generator),
+            )
+            for number in range(batches)
+        ]
+
+    return build
