@@ -118,7 +118,10 @@ def fit_run(
     if config.fit.initialization == "least_squares":
         source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
         layers = fit_least_squares(
-            network, _images_only(network, source, config.fit, config), ridge=config.fit.ridge
+            network,
+            _images_only(network, source, config.fit, config),
+            ridge=config.fit.ridge,
+            match_variance=config.fit.match_variance,
         )
     run.path.mkdir(parents=True, exist_ok=True)
     _forget(run)

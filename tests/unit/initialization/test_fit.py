@@ -284,7 +284,7 @@ def test_sums_do_not_grow_with_the_images(vit_network, noise):
             yield noise(8, seed=number)
 
     fit_least_squares(network, batches(6))
-    assert len(set(held)) == 1
+    assert len(set(held[1:])) == 1  # the first batch sets the shift that later ones subtract
     fronts = {(joint.front, joint.leave) for joint in network.space.joints}
     targets = {(joint.layer, joint.front, joint.leave) for joint in network.space.joints}
     cuts = fronts | {(joint.end, joint.enter) for joint in network.space.joints}
