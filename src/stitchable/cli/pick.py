@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> None:
     folder.require()
     macs = None if arguments.macs is None else parse_count(arguments.macs, "MACs")
     params = None if arguments.params is None else parse_count(arguments.params, "params")
-    choice = pick(read_curve(folder.best_curve), macs=macs, params=params)
+    choice = pick(read_curve(folder.latest_curve), macs=macs, params=params)
     if arguments.format == "json":
         print(json.dumps(choice.row.to_dict()))
         return

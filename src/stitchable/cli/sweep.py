@@ -44,4 +44,5 @@ def run(words: Sequence[str]) -> None:
             on_batch=lambda images: bar.update(task, advance=images),
         )
     curve_summary(rows, seconds=time.monotonic() - began)
-    console.print(f"report   {report_run(folder)}")
+    if folder.latest_curve.is_file():
+        console.print(f"report   {report_run(folder)}")

@@ -345,10 +345,10 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
     from stitchable.report.page import write_report
 
     config = run.read_config()
-    rows = read_curve(run.best_curve)
-    fitted = read_curve(run.curve_fitted) if run.curve_fitted.is_file() and run.curve.is_file() else None
+    trained = run.is_trained
+    rows = read_curve(run.latest_curve)
+    fitted = read_curve(run.curve_fitted) if trained and run.curve_fitted.is_file() else None
     network_config = json.loads((run.weights / "config.json").read_text(encoding="utf-8"))
-    trained = run.best_curve == run.curve
     title = title or f"Stitching {', '.join(anchor['name'] for anchor in network_config['anchors'])}"
     outlines = network_config["outlines"]
     data = config.get("data", {})
