@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -39,6 +39,24 @@ def submodule(name: str) -> Part:
         return out
 
     return Part(run, (name,))
+
+
+def stage_blocks(model: nn.Module, names: Sequence[str]) -> tuple[tuple[Part, ...], tuple[int, ...]]:
+    """Blocks that are the children of a model's stages.
+
+    Args:
+        model: The model.
+        names: Dotted names of the stages, in order.
+
+    Returns:
+        One part per block, and the stage of each.
+    """
+    blocks, stages = [], []
+    for stage, name in enumerate(names):
+        for child, _ in model.get_submodule(name).named_children():
+            blocks.append(submodule(f"{name}.{child}"))
+            stages.append(stage)
+    return tuple(blocks), tuple(stages)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def run(words: Sequence[str]) -> None:
 
     from stitchable.cli.display import console, macs, table
     from stitchable.report.units import format_count
-    from stitchable.runs.steps import load_anchors, make_space
+    from stitchable.runs.fit import load_anchors, make_space
 
     anchors = load_anchors(
         split_anchors(arguments.anchors), structure_only=True, trust_code=arguments.trust_code

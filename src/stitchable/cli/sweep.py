@@ -24,7 +24,8 @@ def run(words: Sequence[str]) -> None:
 
     from stitchable.cli.display import console, curve_summary, progress
     from stitchable.runs.folder import RunFolder
-    from stitchable.runs.steps import report_run, sweep_run
+    from stitchable.runs.report import report_run
+    from stitchable.runs.sweep import sweep_run
 
     folder = RunFolder(arguments.run)
     began = time.monotonic()

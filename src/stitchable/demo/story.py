@@ -15,8 +15,12 @@ from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.pick import pick
 from stitchable.report.units import format_count
 from stitchable.runs.config import DataConfig, FitConfig, RunConfig
+from stitchable.runs.extract import extract_run
+from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.steps import extract_run, fit_run, report_run, sweep_run, train_run
+from stitchable.runs.report import report_run
+from stitchable.runs.sweep import sweep_run
+from stitchable.runs.train import train_run
 from stitchable.training.options import TrainOptions
 
 PARTS = ("anchors", "run", "model")
