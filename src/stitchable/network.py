@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -70,15 +71,15 @@ class StitchedNetwork(nn.Module):
             raise StitchError(
                 f"The space is of the anchors {', '.join(self.space.outlines)}; got {', '.join(by_name)}."
             )
-        self.anchors: Mapping[str, Anchor] = nn.ModuleDict(  # type: ignore[assignment]
-            {name: by_name[name] for name in self.space.outlines}
+        # A ModuleDict is a mapping, which torch's own types do not say.
+        self.anchors = cast(
+            Mapping[str, Anchor], nn.ModuleDict({name: by_name[name] for name in self.space.outlines})
         )
-        self.layers: Mapping[str, StitchingLayer] = nn.ModuleDict(  # type: ignore[assignment]
-            {
-                layer: StitchingLayer(*self.space.features(joints[0]))
-                for layer, joints in self.space.layers.items()
-            }
-        )
+        layers = {
+            layer: StitchingLayer(*self.space.features(joints[0]))
+            for layer, joints in self.space.layers.items()
+        }
+        self.layers = cast(Mapping[str, StitchingLayer], nn.ModuleDict(layers))
         generator = torch.Generator().manual_seed(seed)
         for layer in self.layers.values():
             layer.reset_kaiming(generator)

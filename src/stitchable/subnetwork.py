@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -52,9 +52,11 @@ class Subnetwork(nn.Module):
             for name in dict.fromkeys(stitch.anchors)
         }
         used = dict.fromkeys(step.name for step in self.steps if step.kind == "layer")
-        self.anchors: Mapping[str, Anchor] = nn.ModuleDict(held)  # type: ignore[assignment]
-        self.layers: Mapping[str, StitchingLayer] = nn.ModuleDict(  # type: ignore[assignment]
-            {layer: copy.deepcopy(layers[layer]) for layer in used}
+        # A ModuleDict is a mapping, which torch's own types do not say.
+        self.anchors = cast(Mapping[str, Anchor], nn.ModuleDict(held))
+        self.layers = cast(
+            Mapping[str, StitchingLayer],
+            nn.ModuleDict({layer: copy.deepcopy(layers[layer]) for layer in used}),
         )
         self._space = StitchingSpace(
             [space.outlines[name] for name in held], space.path(stitch), most_joints=len(stitch.joints)

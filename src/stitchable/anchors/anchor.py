@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, pairwise
 
 import torch
@@ -135,7 +135,7 @@ def _outline(anchor: Anchor) -> Outline:
     costs: list[PartCost] = []
     for index, part in enumerate((split.stem, *split.blocks, split.head)):
         try:
-            macs, x = count_macs(lambda feature, part=part: part.run(twin, feature), x)  # type: ignore[misc]
+            macs, x = count_macs(partial(part.run, twin), x)
         except (RuntimeError, AttributeError, TypeError, ValueError) as error:
             where = "stem" if index == 0 else "head" if index > len(split.blocks) else f"block {index - 1}"
             raise StitchError(

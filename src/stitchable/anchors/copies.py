@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -45,13 +45,13 @@ def _restrict(module: nn.Module, names: frozenset[str], prefix: str, memo: dict[
     for name, value in module.__dict__.items():  # containers (hooks among them) must not be shared
         clone.__dict__[name] = copy.copy(value) if isinstance(value, (dict, list, set)) else value
 
-    def keep(tensors: dict[str, Tensor | None]) -> dict[str, Any]:
+    def keep(tensors: Mapping[str, Tensor | None]) -> dict[str, Any]:
         return {
             name: copy.deepcopy(tensor, memo) if prefix + name in names else None
             for name, tensor in tensors.items()
         }
 
-    clone._parameters = keep(module._parameters)  # type: ignore[arg-type]
+    clone._parameters = keep(module._parameters)
     clone._buffers = keep(module._buffers)
     clone._modules = {
         name: None

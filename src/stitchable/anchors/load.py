@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ def anchor_from_file(
     Raises:
         StitchError: See `CodeSource`; unreadable weights.
     """
+    if weights == "pretrained":
+        raise StitchError(f"'pretrained' is for timm models; give {path.name} a .safetensors file.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         anchor = CodeSource.read(path, function).build()
@@ -88,7 +91,9 @@ def anchor_from_file(
     return anchor.eval()
 
 
-def load_anchor(text: str, *, need_weights: bool = False) -> Anchor:
+def load_anchor(
+    text: str, *, need_weights: bool = False, structure_only: bool = False, trust_code: bool = False
+) -> Anchor:
     """Anchor from the short form of the command line: ``[name=]source[@weights]``.
 
     The source is a timm name, ``path/to/file.py:function``, or a folder saved by `save_anchor`. Weights
@@ -96,32 +101,39 @@ def load_anchor(text: str, *, need_weights: bool = False) -> Anchor:
 
     Args:
         text: The short form.
-        need_weights: Refuse a timm name without weights; to look at structure it needs none.
+        need_weights: Refuse a timm name without weights.
+        structure_only: Build on the meta device and read no weights: enough for shapes and costs, and
+            immediate for a model of any size.
+        trust_code: Allow a saved folder's own architecture file to run. A file that ``text`` itself
+            names is run in any case.
 
     Raises:
         StitchError: See the functions above.
     """
     name, source, weights = read_anchor_text(text)
-    path, _, function = source.rpartition(":")
-    if weights is None and need_weights and not Path(source).is_dir() and not path.endswith(".py"):
+    file, _, function = source.rpartition(":")
+    is_folder = Path(source).is_dir()
+    if source.endswith(".py"):
+        raise StitchError(f"{text!r} names no function. Write {source}:function.")
+    if not file.endswith(".py") and not is_folder and ("/" in source or source.startswith(".")):
+        raise StitchError(
+            f"No folder {source}. Give a timm name, a saved folder, or path/to/file.py:function."
+        )
+    if weights is None and need_weights and not structure_only and not is_folder and not file.endswith(".py"):
         raise StitchError(
             f"Anchor {text!r} has no weights. Write {text}@weights.safetensors, {text}@random, or "
             f"{text}@pretrained for timm's own, which may use the network."
         )
-    weights = None if weights == "random" else weights
-    if path.endswith(".py"):
-        if weights == "pretrained":
-            raise StitchError(f"{text!r}: 'pretrained' is for timm models; give a .safetensors file.")
-        return anchor_from_file(Path(path), function, name=name, weights=weights)
-    if Path(source).is_dir():
-        return load_saved_anchor(Path(source), name=name, weights=weights)
-    if source.endswith(".py"):
-        raise StitchError(f"{text!r} names no function. Write {source}:function.")
-    if "/" in source or source.startswith("."):
-        raise StitchError(
-            f"No folder {source}. Give a timm name, a saved folder, or path/to/file.py:function."
-        )
-    return anchor_from_timm(source, name=name, weights=weights)
+    if weights == "random" or structure_only:
+        weights = None
+    with torch.device("meta") if structure_only else nullcontext():
+        if file.endswith(".py"):
+            return anchor_from_file(Path(file), function, name=name, weights=weights)
+        if is_folder:
+            return load_saved_anchor(
+                Path(source), name=name, weights=weights, trust_code=trust_code, structure_only=structure_only
+            )
+        return anchor_from_timm(source, name=name, weights=weights)
 
 
 def read_anchor_text(text: str) -> tuple[str | None, str, str | None]:

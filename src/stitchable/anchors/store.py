@@ -39,7 +39,12 @@ def save_anchor(anchor: Anchor, folder: str | Path) -> None:
 
 
 def load_saved_anchor(
-    folder: Path, *, name: str | None = None, weights: str | Path | None = None, trust_code: bool = False
+    folder: Path,
+    *,
+    name: str | None = None,
+    weights: str | Path | None = None,
+    trust_code: bool = False,
+    structure_only: bool = False,
 ) -> Anchor:
     """Read what `save_anchor` wrote, in eval mode.
 
@@ -48,11 +53,16 @@ def load_saved_anchor(
         name: Another name for stitch ids.
         weights: Another local ``.safetensors`` file instead of the folder's own.
         trust_code: Allow the folder's own architecture file to run.
+        structure_only: Leave the weights as the architecture starts.
+
+    Raises:
+        StitchError: Not such a folder, broken weights, or code that is not trusted.
     """
     config = read_config(folder, "anchor")
     entry = {**config["anchors"][0], **({"name": name} if name else {})}
     anchor = build_anchor(folder, entry, trust_code=trust_code)
-    load_weights(anchor.model, Path(weights) if weights else folder / WEIGHTS)
+    if not structure_only:
+        load_weights(anchor.model, Path(weights) if weights else folder / WEIGHTS)
     return anchor.eval()
 
 

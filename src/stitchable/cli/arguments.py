@@ -50,7 +50,7 @@ def add_trust_code(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trust_code",
         action="store_true",
-        help="Allow the run's own architecture files to run. Read them first if they are not yours.",
+        help="Allow a saved folder's own architecture files to run. Read them first if they are not yours.",
     )
 
 

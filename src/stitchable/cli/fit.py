@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from stitchable.cli.arguments import add_run_config, command_parser, parse
+from stitchable.cli.arguments import add_run_config, add_trust_code, command_parser, parse
 from stitchable.runs.config import RunConfig
 
 
@@ -15,6 +15,7 @@ def run(words: Sequence[str]) -> None:
     add_run_config(parser)
     parser.add_argument("--run", type=str, required=True, help="Folder of the run.")
     parser.add_argument("--overwrite", action="store_true", help="Replace the run that the folder holds.")
+    add_trust_code(parser)
     arguments = parse(parser, words)
     config = RunConfig(**{name: arguments[name] for name in RunConfig.__dataclass_fields__})
 
@@ -24,7 +25,7 @@ def run(words: Sequence[str]) -> None:
 
     began = time.monotonic()
     folder = RunFolder(arguments.run)
-    fitted = fit_run(folder, config, overwrite=arguments.overwrite)
+    fitted = fit_run(folder, config, overwrite=arguments.overwrite, trust_code=arguments.trust_code)
     space = fitted.network.space
     for note in fitted.notes:
         console.print(note)

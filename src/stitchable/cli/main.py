@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -47,16 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    if not words or words[0] in {"-h", "--help"}:
-        print(USAGE)
-        return
-    if words[0] == "--version":
-        print(f"stitchable {__version__}")
-        return
     try:
-        if words[0] not in COMMANDS:
-            raise StitchError(f"Unknown command {words[0]!r}. {nearest(words[0], COMMANDS)}")
-        importlib.import_module(f"stitchable.cli.{words[0]}").run(words[1:])
+        _dispatch(words)
+        sys.stdout.flush()
     except StitchError as error:
         if debug:
             raise
@@ -68,6 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("stitchable: interrupted; what the run had finished before is kept.", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has gone; that is no mistake.
-        sys.stderr.close()
+        # The reader of our output, such as `head`, has gone; that is no mistake, and Python's own
+        # flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+
+
+def _dispatch(words: Sequence[str]) -> None:
+    if not words or words[0] in {"-h", "--help"}:
+        print(USAGE)
+    elif words[0] == "--version":
+        print(f"stitchable {__version__}")
+    elif words[0] in COMMANDS:
+        importlib.import_module(f"stitchable.cli.{words[0]}").run(words[1:])
+    else:
+        raise StitchError(f"Unknown command {words[0]!r}. {nearest(words[0], COMMANDS)}")

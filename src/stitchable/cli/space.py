@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from itertools import islice
 
-from stitchable.cli.arguments import add_run_config, command_parser, parse
+from stitchable.cli.arguments import add_run_config, add_trust_code, command_parser, parse
 from stitchable.runs.config import split_anchors
 
 
@@ -16,13 +16,16 @@ def run(words: Sequence[str]) -> None:
     add_run_config(parser)
     parser.add_argument("--format", choices=["table", "jsonl"], default="table", help="How to print it.")
     parser.add_argument("--limit", type=int | None, default=None, help="Print at most this many stitches.")
+    add_trust_code(parser)
     arguments = parse(parser, words)
 
     from stitchable.cli.display import console, macs, table
     from stitchable.report.units import format_count
     from stitchable.runs.steps import load_anchors, make_space
 
-    anchors = load_anchors(split_anchors(arguments.anchors), need_weights=False)
+    anchors = load_anchors(
+        split_anchors(arguments.anchors), structure_only=True, trust_code=arguments.trust_code
+    )
     space, notes = make_space(anchors, arguments.space, arguments.prune)
     if arguments.format == "jsonl":
         for index, stitch in enumerate(islice(space, arguments.limit)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ from stitchable.errors import StitchError
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
-class ImageSource(Dataset[tuple[Image.Image | Tensor, int]]):
+class ImageSource(Dataset[tuple[Image.Image | Tensor, int]], ABC):
     """Images and their labels, by index.
 
     ``source[i]`` is an image and an int label. The image is a PIL image in RGB, or a tensor of shape
@@ -40,8 +41,9 @@ class ImageSource(Dataset[tuple[Image.Image | Tensor, int]]):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @abstractmethod
     def __getitem__(self, index: int) -> tuple[Image.Image | Tensor, int]:
-        raise NotImplementedError
+        """Image and label at ``index``."""
 
 
 def decode_image(file: BinaryIO, where: Callable[[], str]) -> Image.Image:

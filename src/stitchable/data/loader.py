@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from stitchable.data.augment import Augment
 from stitchable.data.image_source import ImageSource
 from stitchable.data.memory import MemoryImages
-from stitchable.data.transforms import Augment, ImageTransform, training_transform
+from stitchable.data.transforms import ImageTransform, training_transform
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from PIL import Image
@@ -18,11 +18,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as vision
 
+from stitchable.data.augment import Augment
 from stitchable.data.pixels import normalise, shift_and_mirror
 from stitchable.errors import StitchError, nearest
 from stitchable.input_spec import InputSpec
-
-Augment = Literal["none", "flip", "crop", "crop_flip", "rand_augment"]
 
 SMALL = 64  # images with a side below this many pixels are shifted, larger ones cut and resized
 _CROPPED = ("crop", "crop_flip", "rand_augment")

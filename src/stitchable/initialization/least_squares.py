@@ -10,6 +10,7 @@ from torch import Tensor
 from stitchable.errors import StitchError
 
 _RANK = 1e-13  # eigenvalues below this share of the largest are none: float32 features tell no more apart
+LARGEST_SCALE = 4.0  # of matched variances: a channel that is hardly predicted must not become noise
 _CONSTANT = 1e-12  # what varies by less than this share of its mean is constant
 
 
@@ -58,7 +59,7 @@ class LeastSquares:
         self.rows = 0
         self.x_mean, self.y_mean = zeros(front), zeros(end)
         self.scatter, self.cross = zeros(front, front), zeros(front, end)
-        self.y_scatter = 0.0
+        self.y_scatter = zeros(end)
 
     def update(self, x: Tensor, y: Tensor) -> None:
         """Add rows.
@@ -72,14 +73,14 @@ class LeastSquares:
         x, y = x.double(), y.double()
         x_mean, y_mean = x.mean(0), y.mean(0)
         x, y = x - x_mean, y - y_mean
-        self._add(len(x), x_mean, y_mean, x.T @ x, x.T @ y, float(y.square().sum()))
+        self._add(len(x), x_mean, y_mean, x.T @ x, x.T @ y, y.square().sum(0))
 
     def merge(self, other: LeastSquares) -> None:
         """Add the rows that ``other`` has seen."""
         self._add(other.rows, other.x_mean, other.y_mean, other.scatter, other.cross, other.y_scatter)
 
     def _add(
-        self, rows: int, x_mean: Tensor, y_mean: Tensor, scatter: Tensor, cross: Tensor, y_scatter: float
+        self, rows: int, x_mean: Tensor, y_mean: Tensor, scatter: Tensor, cross: Tensor, y_scatter: Tensor
     ) -> None:
         """Combine centred sums: unlike raw ones they lose no digits where means are large.
 
@@ -91,12 +92,12 @@ class LeastSquares:
         weight = self.rows * rows / (self.rows + rows)
         self.scatter += scatter + weight * torch.outer(x_step, x_step)
         self.cross += cross + weight * torch.outer(x_step, y_step)
-        self.y_scatter += y_scatter + weight * float(y_step @ y_step)
+        self.y_scatter += y_scatter + weight * y_step.square()
         self.rows += rows
         self.x_mean += x_step * (rows / self.rows)
         self.y_mean += y_step * (rows / self.rows)
 
-    def solve(self, *, ridge: float = 0.0) -> AffineMap:
+    def solve(self, *, ridge: float = 0.0, match_variance: bool = False) -> AffineMap:
         """Affine map that carries front rows to end rows in least squares.
 
         Minimises ``‖X W + b − Y‖²_F + ridge · tr(S)/d · ‖W‖²_F`` over all rows seen, where S is the
@@ -104,6 +105,10 @@ class LeastSquares:
 
         Args:
             ridge: Strength relative to the mean eigenvalue of S; 0 gives the pseudo-inverse solution.
+            match_variance: Scale every output channel to vary as much as its targets do. Least squares
+                predicts means, which vary less (by R² per channel); norms that follow with statistics of
+                their own then see a spread they do not know. The residual grows, `AffineMap.r2` is that of
+                the scaled map. At most by `LARGEST_SCALE`.
 
         Raises:
             StitchError: Fewer rows than ``d_front + 1`` were seen and ``ridge`` is 0, no rows at all, a
@@ -127,9 +132,13 @@ class LeastSquares:
             width, dtype=self.scatter.dtype, device=self.scatter.device
         )
         solution = _solve_symmetric(penalised, self.cross, floor=_rounding(self.x_mean, self.rows))
+        if match_variance:
+            predicted = (solution * (self.scatter @ solution)).sum(0)
+            wanted = self.y_scatter / predicted.clamp(min=torch.finfo(predicted.dtype).tiny)
+            solution = solution * wanted.sqrt().clamp(max=LARGEST_SCALE)
         explained = float((solution * (2 * self.cross - self.scatter @ solution)).sum())
-        varies = self.y_scatter > _rounding(self.y_mean, self.rows)
-        r2 = explained / self.y_scatter if varies else 1.0
+        spread = float(self.y_scatter.sum())
+        r2 = explained / spread if spread > _rounding(self.y_mean, self.rows) else 1.0
         return AffineMap(solution.T, self.y_mean - self.x_mean @ solution, r2, self.rows)
 
 

@@ -68,23 +68,32 @@ def make_space(
     return pruned.space, [pruned.describe()]
 
 
-def load_anchors(texts: list[str], *, need_weights: bool) -> list[Anchor]:
-    """Load anchors from their texts.
+def load_anchors(texts: list[str], *, structure_only: bool = False, trust_code: bool = False) -> list[Anchor]:
+    """Load two or more anchors from their texts.
 
     Args:
-        texts: See `stitchable.anchors.load.load_anchor`.
-        need_weights: Refuse a timm model without weights.
+        texts: See `stitchable.anchors.load.load_anchor`; weights must be named.
+        structure_only: Read no weights; enough for shapes and costs.
+        trust_code: Allow a saved anchor's own architecture file to run.
 
     Raises:
         StitchError: An anchor cannot be loaded, or lacks weights.
     """
     if len(texts) < 2:
         raise StitchError(f"Got {len(texts)} anchors. Name two or more: --anchors small,large.")
-    return [load_anchor(text, need_weights=need_weights) for text in texts]
+    return [
+        load_anchor(text, need_weights=True, structure_only=structure_only, trust_code=trust_code)
+        for text in texts
+    ]
 
 
 def fit_run(
-    run: RunFolder, config: RunConfig, anchors: list[Anchor] | None = None, *, overwrite: bool = False
+    run: RunFolder,
+    config: RunConfig,
+    anchors: list[Anchor] | None = None,
+    *,
+    overwrite: bool = False,
+    trust_code: bool = False,
 ) -> Fitted:
     """Build a network and initialise its stitching layers; write ``fitted/``, ``fit.json``, ``config.yaml``.
 
@@ -93,13 +102,14 @@ def fit_run(
         config: Its ``anchors`` are loaded where none are given.
         anchors: Anchors that are loaded already.
         overwrite: Replace the run that the folder holds.
+        trust_code: Allow a saved anchor's own architecture file to run.
 
     Raises:
         StitchError: Any of the ingredients is not as it should be; the folder is then as before.
     """
     run.check_free(overwrite=overwrite)
     if anchors is None:
-        anchors = load_anchors(config.anchor_texts, need_weights=True)
+        anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
     for anchor in anchors:
         check_anchor(anchor)
     space, notes = make_space(anchors, config.space, config.prune)
@@ -108,7 +118,10 @@ def fit_run(
     if config.fit.initialization == "least_squares":
         source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
         layers = fit_least_squares(
-            network, _images_only(network, source, config.fit, config), ridge=config.fit.ridge
+            network,
+            _images_only(network, source, config.fit, config),
+            ridge=config.fit.ridge,
+            match_variance=config.fit.match_variance,
         )
     run.path.mkdir(parents=True, exist_ok=True)
     _forget(run)
@@ -232,7 +245,7 @@ def train_run(
         )
         yield from loader
 
-    with run.train_file.open("w", encoding="utf-8") as log:
+    with run.train_file.open("w", encoding="utf-8", buffering=1) as log:
 
         def record(step: StepRecord) -> None:
             log.write(json.dumps(asdict(step)) + "\n")

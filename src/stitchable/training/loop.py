@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.stitch import Stitch
-from stitchable.training.optim import Schedule, build_optimizer
+from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers import Sampler
 
@@ -91,7 +91,7 @@ def train(
     options = options or TrainOptions()
     device = next(network.parameters()).device
     optimizer = build_optimizer(network, options)
-    schedule = Schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
+    schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
     counts: Counter[str] = Counter()
     began, step = time.monotonic(), 0
     try:
@@ -100,11 +100,11 @@ def train(
             before = step
             for images, labels in batches(epoch):
                 stitch = sampler(step)
-                schedule.set(step)
                 loss = _step(network, stitch, images.to(device), labels.to(device), optimizer, options, step)
                 counts[str(stitch)] += 1
                 if on_step:
                     on_step(_record(step, epoch, stitch, loss, optimizer, len(images), began))
+                schedule.step()
                 step += 1
             if step == before:
                 raise StitchError("An epoch gave no batch. Give at least batch_size training images.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from stitchable.network import StitchedNetwork
 from stitchable.training.options import TrainOptions
@@ -42,28 +43,20 @@ def _groups(name: str, module: nn.Module, lr: float, weight_decay: float) -> lis
     ]
 
 
-class Schedule:
-    """Linear warm-up from 0, then a cosine to ``lr_floor`` of the peak; each group keeps its own peak.
+def build_schedule(optimizer: torch.optim.Optimizer, options: TrainOptions, *, steps: int) -> LambdaLR:
+    """Linear warm-up, then a cosine to ``lr_floor`` of the peak; each group keeps its own peak.
 
     Args:
         optimizer: Its groups' learning rates are the peaks.
         options: See `TrainOptions`.
         steps: Length of the whole training.
     """
+    warmup = round(options.warmup * steps)
 
-    def __init__(self, optimizer: torch.optim.Optimizer, options: TrainOptions, *, steps: int) -> None:
-        self.optimizer, self.steps, self.floor = optimizer, steps, options.lr_floor
-        self.warmup = round(options.warmup * steps)
-        self.peaks = [group["lr"] for group in optimizer.param_groups]
+    def share(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)  # no step is taken with a rate of 0
+        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        return options.lr_floor + (1 - options.lr_floor) * (1 + math.cos(math.pi * done)) / 2
 
-    def share(self, step: int) -> float:
-        """Share of the peak at ``step``, counted from 0."""
-        if step < self.warmup:
-            return step / self.warmup
-        done = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
-        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
-
-    def set(self, step: int) -> None:
-        """Give every group its learning rate for ``step``."""
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * self.share(step)
+    return LambdaLR(optimizer, share)

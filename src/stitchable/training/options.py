@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stitchable.data.augment import Augment
 from stitchable.errors import StitchError, check_choices
 
 
@@ -41,7 +42,7 @@ class TrainOptions:
     clip_norm: float | None = None
     batch_norm: Literal["frozen", "running"] = "frozen"
     autocast: Literal["none", "bfloat16"] = "none"
-    augment: Literal["none", "flip", "crop_flip", "rand_augment"] = "flip"
+    augment: Augment = "flip"
 
     def __post_init__(self) -> None:
         check_choices(self, "train")

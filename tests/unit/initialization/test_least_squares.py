@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stitchable.errors import StitchError
-from stitchable.initialization.least_squares import LeastSquares
+from stitchable.initialization.least_squares import LARGEST_SCALE, LeastSquares
 
 
 def relative(got, expected):
@@ -236,4 +236,32 @@ def test_memory_does_not_grow_with_rows():
         statistics = seen(rng.normal(size=(count, 6)), rng.normal(size=(count, 4)))
         return sum(value.numel() for value in vars(statistics).values() if isinstance(value, torch.Tensor))
 
-    assert numbers(10) == numbers(10_000) == 6 * (6 + 4) + 6 + 4
+    assert numbers(10) == numbers(10_000) == 6 * (6 + 4) + 6 + 4 + 4
+
+
+def test_matched_variances_are_those_of_the_targets():
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(400, 6)) @ generator.normal(size=(6, 6)) + 3
+    y = x @ generator.normal(size=(6, 4)) + 2 * generator.normal(size=(400, 4)) - 7
+    statistics = LeastSquares(6, 4)
+    statistics.update(torch.from_numpy(x), torch.from_numpy(y))
+    plain, matched = statistics.solve(), statistics.solve(match_variance=True)
+    predicted = x @ matched.weight.numpy().T + matched.bias.numpy()
+    assert predicted.var(0) == pytest.approx(y.var(0), rel=1e-10)
+    assert predicted.mean(0) == pytest.approx(y.mean(0), rel=1e-10)
+    residual = ((predicted - y) ** 2).sum() / ((y - y.mean(0)) ** 2).sum()
+    assert matched.r2 == pytest.approx(1 - residual, rel=1e-9)
+    assert matched.r2 < plain.r2
+    # Each channel keeps its direction.
+    cosine = torch.nn.functional.cosine_similarity(plain.weight, matched.weight)
+    assert cosine.numpy() == pytest.approx(1)
+
+
+def test_a_channel_that_is_not_predicted_does_not_become_noise():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20_000, 3, generator=generator, dtype=torch.float64)
+    y = torch.randn(20_000, 1, generator=generator, dtype=torch.float64)
+    statistics = LeastSquares(3, 1)
+    statistics.update(x, y)
+    plain, matched = statistics.solve(), statistics.solve(match_variance=True)
+    assert torch.allclose(matched.weight, LARGEST_SCALE * plain.weight)
