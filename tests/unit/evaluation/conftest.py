@@ -18,13 +18,13 @@ SPACES = {
 @pytest.fixture(params=[*SPACES, "resnets"])
 def network(
     request: pytest.FixtureRequest,
-    vit_network: Callable[..., StitchedNetwork],
-    resnet_network: Callable[..., StitchedNetwork],
+    stitched_vits: Callable[..., StitchedNetwork],
+    stitched_resnets: Callable[..., StitchedNetwork],
 ) -> StitchedNetwork:
     if request.param == "resnets":
-        return resnet_network()
+        return stitched_resnets()
     anchors, options = SPACES[request.param]
-    return vit_network(options, anchors=anchors)
+    return stitched_vits(options, anchors=anchors)
 
 
 @pytest.fixture

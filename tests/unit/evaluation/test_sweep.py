@@ -41,8 +41,8 @@ def test_tallies_are_those_of_a_plain_loop(network, side, labelled):
     assert len({each.correct for each in got}) > 1
 
 
-def test_data_are_read_once_and_told_of(vit_network, labelled):
-    network, reads, told = vit_network(), [], []
+def test_data_are_read_once_and_told_of(stitched_vits, labelled):
+    network, reads, told = stitched_vits(), [], []
 
     def batches():
         for batch in [*labelled(3, 8), *labelled(1, 5)]:
@@ -54,8 +54,8 @@ def test_data_are_read_once_and_told_of(vit_network, labelled):
     assert {each.images for each in got} == {29}
 
 
-def test_modes_are_restored_and_eval_mode_holds(vit_network, resnet_network, labelled):
-    for network, side in ((vit_network(drop_path_rate=0.9, drop_rate=0.9), 8), (resnet_network(), 32)):
+def test_modes_are_restored_and_eval_mode_holds(stitched_vits, stitched_resnets, labelled):
+    for network, side in ((stitched_vits(drop_path_rate=0.9, drop_rate=0.9), 8), (stitched_resnets(), 32)):
         batches, stitches = labelled(2, 4, side=side), list(network.space)
         expected = tally(network.eval(), stitches, batches)
         before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -76,8 +76,8 @@ def test_modes_are_restored_and_eval_mode_holds(vit_network, resnet_network, lab
 
 
 @pytest.mark.parametrize("batches", [[], [(torch.zeros(0, 1, 8, 8), torch.zeros(0, dtype=torch.int64))]])
-def test_no_images_are_refused(vit_network, batches):
-    network = vit_network()
+def test_no_images_are_refused(stitched_vits, batches):
+    network = stitched_vits()
     with pytest.raises(StitchError, match="saw no images"):
         sweep(network, batches)
 
@@ -109,8 +109,8 @@ def test_rows_put_costs_intervals_and_front_beside_the_tallies(network, side, la
         assert row.original_top1 is row.original_loss is None
 
 
-def test_chosen_stitches_come_in_the_order_of_their_indices(vit_network, labelled):
-    network = vit_network(anchors=3)
+def test_chosen_stitches_come_in_the_order_of_their_indices(stitched_vits, labelled):
+    network = stitched_vits(anchors=3)
     chosen = [network.space[index] for index in (11, 0, 5)]
     batches = labelled(2, 8)
     rows, whole = sweep(network, batches, stitches=chosen), sweep(network, batches)
@@ -119,12 +119,12 @@ def test_chosen_stitches_come_in_the_order_of_their_indices(vit_network, labelle
         assert (row.top1, row.loss) == (whole[row.index].top1, whole[row.index].loss)
 
 
-def test_no_stitches_are_not_all_of_them(vit_network, labelled):
-    assert sweep(vit_network(), labelled(1, 4), stitches=[]) == []
+def test_no_stitches_are_not_all_of_them(stitched_vits, labelled):
+    assert sweep(stitched_vits(), labelled(1, 4), stitches=[]) == []
 
 
-def test_originals_stand_beside_the_anchors_alone(vit_network, labelled):
-    network = vit_network(anchors=3)
+def test_originals_stand_beside_the_anchors_alone(stitched_vits, labelled):
+    network = stitched_vits(anchors=3)
     originals = {"small": Tally(9, 12.0, 10), "medium": Tally(8, 15.0, 10)}
     rows = sweep(network, labelled(2, 5), originals=originals)
     by_anchor = {row.anchor: row for row in rows if row.anchor}

