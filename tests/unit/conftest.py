@@ -92,7 +92,7 @@ def tiny_resnet() -> Callable[..., Anchor]:
 
 
 @pytest.fixture
-def vit_network(tiny_vit: Callable[..., Anchor]) -> Callable[..., StitchedNetwork]:
+def stitched_vits(tiny_vit: Callable[..., Anchor]) -> Callable[..., StitchedNetwork]:
     """Builder of networks of two or three ViTs of three blocks, 4, 6 and 10 wide."""
     from stitchable.network import StitchedNetwork
 
@@ -105,7 +105,7 @@ def vit_network(tiny_vit: Callable[..., Anchor]) -> Callable[..., StitchedNetwor
 
 
 @pytest.fixture
-def resnet_network(tiny_resnet: Callable[..., Anchor]) -> Callable[..., StitchedNetwork]:
+def stitched_resnets(tiny_resnet: Callable[..., Anchor]) -> Callable[..., StitchedNetwork]:
     """Builder of networks of two ResNets of unequal depth."""
     from stitchable.network import StitchedNetwork
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from stitchable.errors import StitchError
 
@@ -54,7 +54,12 @@ class CurveRow:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-_FIELDS = {field.name for field in fields(CurveRow)}
+def _kinds(annotation: Any) -> set[type]:
+    kinds = set(get_args(annotation) or (annotation,))
+    return kinds | {int} if float in kinds else kinds
+
+
+_KINDS = {name: _kinds(annotation) for name, annotation in get_type_hints(CurveRow).items()}
 
 
 def write_curve(path: str | Path, rows: Iterable[CurveRow]) -> None:
@@ -75,14 +80,20 @@ def read_curve(path: str | Path) -> list[CurveRow]:
     if not path.is_file():
         raise StitchError(f"No curve at {path}. Measure one first with 'stitchable sweep'.")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
-            rows.append(CurveRow(**{key: values[key] for key in values if key in _FIELDS}))
+            rows.append(_row(json.loads(line)))
         except (ValueError, TypeError, AttributeError) as error:
             raise StitchError(f"{path}, line {number}, is not a row of a curve: {error}.") from error
     if not rows:
         raise StitchError(f"{path} holds no rows. Measure again with 'stitchable sweep'.")
     return rows
+
+
+def _row(values: Mapping[str, Any]) -> CurveRow:
+    for name, kinds in _KINDS.items():
+        if name in values and type(values[name]) not in kinds:
+            raise ValueError(f"{name} is {values[name]!r}")
+    return CurveRow(**{key: values[key] for key in values if key in _KINDS})

@@ -98,7 +98,7 @@ def sweep(
     Returns:
         One row per stitch, in the order of their indices.
     """
-    chosen = sorted(stitches or network.space, key=network.space.index)
+    chosen = sorted(network.space if stitches is None else stitches, key=network.space.index)
     tallies = tally(network, chosen, batches, on_batch=on_batch)
     costs = [network.cost(stitch) for stitch in chosen]
     top1 = [100 * each.correct / each.images for each in tallies]

@@ -83,14 +83,14 @@ def close(got, expected, tolerance=1e-10):
 
 
 @pytest.fixture(params=["vits", "resnets", "all pairs both ways"])
-def network_and_images(request, vit_network, resnet_network, noise):
+def network_and_images(request, stitched_vits, stitched_resnets, noise):
     """Networks in float64, so that features are the same to the last digits for any batch size."""
     if request.param == "vits":
-        return vit_network(anchors=3).double(), noise(60).double()
+        return stitched_vits(anchors=3).double(), noise(60).double()
     if request.param == "resnets":
-        return resnet_network().double(), noise(40, side=32).double()
+        return stitched_resnets().double(), noise(40, side=32).double()
     options = SpaceOptions(kernel=3, pairs="all", direction="both", joints=2)
-    return vit_network(options, anchors=3).double(), noise(60).double()
+    return stitched_vits(options, anchors=3).double(), noise(60).double()
 
 
 def test_solves_all_rows_of_a_layers_pairs_jointly(network_and_images):
@@ -108,10 +108,10 @@ def test_solves_all_rows_of_a_layers_pairs_jointly(network_and_images):
         assert (fit.rows, fit.pairs) == (count, len(network.space.layers[layer]))
 
 
-def test_every_token_and_pixel_is_a_row(vit_network, resnet_network, noise):
-    for fit in fit_least_squares(vit_network(), [noise(20)]):
+def test_every_token_and_pixel_is_a_row(stitched_vits, stitched_resnets, noise):
+    for fit in fit_least_squares(stitched_vits(), [noise(20)]):
         assert fit.rows == fit.pairs * 20 * (1 + 2 * 2)  # the class token too
-    network = resnet_network()
+    network = stitched_resnets()
     for fit in fit_least_squares(network, [noise(20, side=32)]):
         side = 8 >> int(fit.layer.split(":")[1][0])
         assert fit.rows == fit.pairs * 20 * side * side
@@ -130,8 +130,8 @@ def test_any_batch_size_gives_the_same(network_and_images):
             assert close(bias, whole[name][1])
 
 
-def test_a_float32_network_is_solved_in_float64(vit_network, noise):
-    network, images = vit_network(), noise(60)
+def test_a_float32_network_is_solved_in_float64(stitched_vits, noise):
+    network, images = stitched_vits(), noise(60)
     features = {cut: rows.astype(np.float64) for cut, rows in hooked_features(network, images).items()}
     fit_least_squares(network, [images])
     for layer in network.layers:
@@ -142,8 +142,8 @@ def test_a_float32_network_is_solved_in_float64(vit_network, noise):
         np.testing.assert_allclose(got[1], bias, rtol=2**-24, atol=1e-9)
 
 
-def test_the_joint_solution_is_not_the_average_of_the_pairs_solutions(vit_network, resnet_network, noise):
-    for network, images in ((vit_network(), noise(60)), (resnet_network(), noise(40, side=32))):
+def test_the_joint_solution_is_not_the_average_of_the_pairs_solutions(stitched_vits, stitched_resnets, noise):
+    for network, images in ((stitched_vits(), noise(60)), (stitched_resnets(), noise(40, side=32))):
         network, images = network.double(), images.double()
         features = hooked_features(network, images)
         fit_least_squares(network, [images])
@@ -159,8 +159,8 @@ def test_the_joint_solution_is_not_the_average_of_the_pairs_solutions(vit_networ
                 assert np.linalg.norm(average - joint) > 0.01 * np.linalg.norm(joint)
 
 
-def test_ridge_is_relative_to_the_scatter_of_all_pairs(vit_network, noise):
-    network, images = vit_network().double(), noise(60).double()
+def test_ridge_is_relative_to_the_scatter_of_all_pairs(stitched_vits, noise):
+    network, images = stitched_vits().double(), noise(60).double()
     features = hooked_features(network, images)
     fit_least_squares(network, images.split(25), ridge=0.3)
     for layer in network.layers:
@@ -172,11 +172,11 @@ def test_ridge_is_relative_to_the_scatter_of_all_pairs(vit_network, noise):
         assert close(affine_of(network.layers[layer])[0], expected)
 
 
-def test_dropout_and_drop_path_are_off(vit_network, resnet_network, noise):
+def test_dropout_and_drop_path_are_off(stitched_vits, stitched_resnets, noise):
     chance = {"drop_path_rate": 0.5, "drop_rate": 0.5}
     for network, images in (
-        (vit_network(proj_drop_rate=0.5, attn_drop_rate=0.5, pos_drop_rate=0.5, **chance), noise(40)),
-        (resnet_network(**chance), noise(40, side=32)),
+        (stitched_vits(proj_drop_rate=0.5, attn_drop_rate=0.5, pos_drop_rate=0.5, **chance), noise(40)),
+        (stitched_resnets(**chance), noise(40, side=32)),
     ):
         twin = copy.deepcopy(network)
         name = next(iter(network.anchors))
@@ -188,8 +188,8 @@ def test_dropout_and_drop_path_are_off(vit_network, resnet_network, noise):
             assert torch.equal(got.projection.bias, expected.projection.bias)
 
 
-def test_batch_norm_and_everything_but_the_layers_stay_as_they_were(resnet_network, noise):
-    network = resnet_network().train()
+def test_batch_norm_and_everything_but_the_layers_stay_as_they_were(stitched_resnets, noise):
+    network = stitched_resnets().train()
     before = state(network)
     assert sum(key.endswith("num_batches_tracked") for key in before) > 20
     fit_least_squares(network, noise(40, side=32).split(16))
@@ -198,8 +198,8 @@ def test_batch_norm_and_everything_but_the_layers_stay_as_they_were(resnet_netwo
         assert changed == key.startswith("layers."), key
 
 
-def test_no_random_state_is_touched(vit_network, noise):
-    network, images = vit_network(), noise(40)
+def test_no_random_state_is_touched(stitched_vits, noise):
+    network, images = stitched_vits(), noise(40)
     before = torch.get_rng_state()
     fit_least_squares(network, [images])
     assert torch.equal(torch.get_rng_state(), before)
@@ -216,8 +216,8 @@ def breaking_off(images):
     raise RuntimeError("the disk is gone")
 
 
-def test_modes_are_restored(vit_network, resnet_network, noise):
-    for network, images in ((vit_network(), noise(40)), (resnet_network(), noise(40, side=32))):
+def test_modes_are_restored(stitched_vits, stitched_resnets, noise):
+    for network, images in ((stitched_vits(), noise(40)), (stitched_resnets(), noise(40, side=32))):
         before = mixed_modes(network)
         fit_least_squares(network, [images])
         assert [module.training for module in network.modules()] == before
@@ -226,8 +226,8 @@ def test_modes_are_restored(vit_network, resnet_network, noise):
         assert [module.training for module in network.modules()] == before
 
 
-def test_eval_mode_holds_while_the_features_are_computed(vit_network, noise):
-    network, seen = vit_network().train(), []
+def test_eval_mode_holds_while_the_features_are_computed(stitched_vits, noise):
+    network, seen = stitched_vits().train(), []
     blocks = [block for anchor in network.anchors.values() for block in anchor.model.blocks]
     for block in blocks:
         block.register_forward_hook(lambda module, *_: seen.append(any(m.training for m in module.modules())))
@@ -236,16 +236,16 @@ def test_eval_mode_holds_while_the_features_are_computed(vit_network, noise):
     assert not any(seen)
 
 
-def test_nothing_changes_where_the_images_break_off(vit_network, noise):
-    network = vit_network()
+def test_nothing_changes_where_the_images_break_off(stitched_vits, noise):
+    network = stitched_vits()
     before = state(network)
     with pytest.raises(RuntimeError, match="the disk is gone"):
         fit_least_squares(network, breaking_off(noise(40)))
     assert same_state(network, before)
 
 
-def test_nothing_changes_where_a_later_layer_cannot_be_solved(vit_network, noise):
-    network = vit_network(anchors=3)
+def test_nothing_changes_where_a_later_layer_cannot_be_solved(stitched_vits, noise):
+    network = stitched_vits(anchors=3)
     with torch.no_grad():
         network.anchors["large"].model.blocks[1].mlp.fc2.bias[0] = float("nan")
     before = state(network)
@@ -256,8 +256,8 @@ def test_nothing_changes_where_a_later_layer_cannot_be_solved(vit_network, noise
         assert torch.equal(value, before[key]) or "blocks.1.mlp.fc2.bias" in key
 
 
-def test_too_few_rows_name_the_layer(vit_network, noise):
-    network = vit_network(SpaceOptions(kernel=1), anchors=3)
+def test_too_few_rows_name_the_layer(stitched_vits, noise):
+    network = stitched_vits(SpaceOptions(kernel=1), anchors=3)
     before = state(network)
     # One image has five tokens: enough for width 4, not for width 6.
     with pytest.raises(StitchError, match="Layer medium>large:0-0: Least squares saw 5 rows for width 6"):
@@ -267,14 +267,14 @@ def test_too_few_rows_name_the_layer(vit_network, noise):
 
 
 @pytest.mark.parametrize("batches", [[], [torch.zeros(0, 1, 8, 8)]])
-def test_no_images_are_refused(vit_network, batches):
+def test_no_images_are_refused(stitched_vits, batches):
     with pytest.raises(StitchError, match="saw no images"):
-        fit_least_squares(vit_network(), batches)
+        fit_least_squares(stitched_vits(), batches)
 
 
-def test_sums_do_not_grow_with_the_images(vit_network, noise):
+def test_sums_do_not_grow_with_the_images(stitched_vits, noise):
     """Counts every float64 number alive between two batches: the network itself is float32."""
-    network, held = vit_network(anchors=3), []
+    network, held = stitched_vits(anchors=3), []
 
     def batches(count):
         for number in range(count):
@@ -299,8 +299,8 @@ def test_sums_do_not_grow_with_the_images(vit_network, noise):
     assert held == [numbers - sums, *[numbers] * 5]
 
 
-def test_no_batch_is_kept(vit_network, noise):
-    network, alive = vit_network(), []
+def test_no_batch_is_kept(stitched_vits, noise):
+    network, alive = stitched_vits(), []
 
     def batches():
         references = []
@@ -316,8 +316,8 @@ def test_no_batch_is_kept(vit_network, noise):
     assert alive == [0] * 5
 
 
-def test_gradients_are_not_recorded(vit_network, noise):
-    network = vit_network()
+def test_gradients_are_not_recorded(stitched_vits, noise):
+    network = stitched_vits()
     fit_least_squares(network, [noise(40)])
     assert all(parameter.requires_grad and parameter.grad is None for parameter in network.parameters())
 

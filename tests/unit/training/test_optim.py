@@ -12,9 +12,11 @@ def by_parameter(optimizer):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_every_parameter_is_in_one_group_with_its_own_rate_and_decay(resnet_network, vit_network, optimizer):
+def test_every_parameter_is_in_one_group_with_its_own_rate_and_decay(
+    stitched_resnets, stitched_vits, optimizer
+):
     options = TrainOptions(optimizer=optimizer, lr=1e-3, layer_lr=1e-2, weight_decay=0.3)
-    for network in (vit_network(), resnet_network()):
+    for network in (stitched_vits(), stitched_resnets()):
         built = build_optimizer(network, options)
         listed = [parameter for group in built.param_groups for parameter in group["params"]]
         groups = by_parameter(built)
@@ -34,23 +36,23 @@ def test_every_parameter_is_in_one_group_with_its_own_rate_and_decay(resnet_netw
         )
 
 
-def test_layers_learn_at_the_anchors_rate_unless_told_otherwise(vit_network):
-    network = vit_network()
+def test_layers_learn_at_the_anchors_rate_unless_told_otherwise(stitched_vits):
+    network = stitched_vits()
     assert {group["lr"] for group in build_optimizer(network, TrainOptions(lr=0.5)).param_groups} == {0.5}
     still = build_optimizer(network, TrainOptions(lr=0.5, layer_lr=0.0))
     assert {group["name"]: group["lr"] for group in still.param_groups} == {"anchors": 0.5, "layers": 0.0}
 
 
-def test_the_optimisers_are_those_named(vit_network):
-    network = vit_network()
+def test_the_optimisers_are_those_named(stitched_vits):
+    network = stitched_vits()
     assert type(build_optimizer(network, TrainOptions())) is torch.optim.AdamW
     sgd = build_optimizer(network, TrainOptions(optimizer="sgd"))
     assert type(sgd) is torch.optim.SGD
     assert all(group["momentum"] == 0.9 and group["nesterov"] for group in sgd.param_groups)
 
 
-def test_frozen_parameters_are_left_out(vit_network):
-    network = vit_network()
+def test_frozen_parameters_are_left_out(stitched_vits):
+    network = stitched_vits()
     network.anchors["small"].requires_grad_(False)
     groups = by_parameter(build_optimizer(network, TrainOptions()))
     for name, parameter in network.named_parameters():
@@ -58,9 +60,9 @@ def test_frozen_parameters_are_left_out(vit_network):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_parameters_off_the_path_do_not_move(vit_network, noise, optimizer):
+def test_parameters_off_the_path_do_not_move(stitched_vits, noise, optimizer):
     """Not by decay, and not by the momentum that earlier steps have left."""
-    network, images = vit_network(), noise(8)
+    network, images = stitched_vits(), noise(8)
     built = build_optimizer(network, TrainOptions(optimizer=optimizer, lr=0.1, weight_decay=0.5))
 
     def step(stitch):
@@ -122,9 +124,9 @@ def test_the_cosine_is_that_of_pytorch():
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.2, 1.0])
-def test_every_group_has_its_own_peak_and_its_own_floor(vit_network, floor):
+def test_every_group_has_its_own_peak_and_its_own_floor(stitched_vits, floor):
     options = TrainOptions(lr=1e-4, layer_lr=1e-2, warmup=0.2, lr_floor=floor)
-    optimizer = build_optimizer(vit_network(), options)
+    optimizer = build_optimizer(stitched_vits(), options)
     names = [group["name"] for group in optimizer.param_groups]
     rates = walk(build_schedule(optimizer, options, steps=50), 51)
     seen = {name: [each[names.index(name)] for each in rates] for name in names}
@@ -135,9 +137,9 @@ def test_every_group_has_its_own_peak_and_its_own_floor(vit_network, floor):
     assert seen["layers"] == pytest.approx([100 * rate for rate in seen["anchors"]])
 
 
-def test_a_group_of_rate_zero_stays_at_zero(vit_network):
+def test_a_group_of_rate_zero_stays_at_zero(stitched_vits):
     options = TrainOptions(lr=0.0, layer_lr=1e-2, lr_floor=0.5)
-    optimizer = build_optimizer(vit_network(), options)
+    optimizer = build_optimizer(stitched_vits(), options)
     names = [group["name"] for group in optimizer.param_groups]
     for rates in walk(build_schedule(optimizer, options, steps=20), 20):
         assert {rate for rate, name in zip(rates, names, strict=True) if name == "anchors"} == {0.0}
