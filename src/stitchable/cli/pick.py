@@ -20,8 +20,8 @@ def run(words: Sequence[str]) -> None:
 
     from stitchable.evaluation.curve import read_curve
     from stitchable.evaluation.pick import describe, pick
-    from stitchable.report.units import parse_count
     from stitchable.runs.folder import RunFolder
+    from stitchable.units import parse_count
 
     folder = RunFolder(arguments.run)
     folder.require()

@@ -20,8 +20,8 @@ def run(words: Sequence[str]) -> None:
     arguments = parse(parser, words)
 
     from stitchable.cli.display import console, macs, table
-    from stitchable.report.units import format_count
     from stitchable.runs.fit import load_anchors, make_space
+    from stitchable.units import format_count
 
     anchors = load_anchors(
         split_anchors(arguments.anchors), structure_only=True, trust_code=arguments.trust_code
