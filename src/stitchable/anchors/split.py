@@ -32,10 +32,17 @@ def submodule(name: str) -> Part:
     Args:
         name: Dotted name, such as ``"layer1.0"``.
     """
-    get = attrgetter(name)
+    get, path = attrgetter(name), name.split(".")
 
     def run(model: nn.Module, x: Tensor) -> Tensor:
-        out: Tensor = get(model)(x)
+        part: Any = model
+        try:
+            # A module's attributes are looked up in Python; the dictionaries behind them are faster.
+            for child in path:
+                part = part._modules[child]
+        except (AttributeError, KeyError):
+            part = get(model)
+        out: Tensor = part(x)
         return out
 
     return Part(run, (name,))
