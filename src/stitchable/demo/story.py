@@ -90,7 +90,7 @@ def tell(out: Path, *, overwrite: bool = False, say: Callable[[str], None] = pri
         f"{format_count(whole, 'params')}; read back, bit-equal"
     )
     report_run(run, title="Stitching three digit transformers", chosen=choice.row.stitch)
-    return _closing(after, choice.row, out, run, time.monotonic() - began)
+    return _closing(after, choice.row, budget, out, run, time.monotonic() - began)
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:
@@ -116,15 +116,17 @@ def _budget(rows: list[CurveRow]) -> int:
     return max(row.macs for row in rows if row.anchor) // 2
 
 
-def _closing(rows: list[CurveRow], chosen: CurveRow, out: Path, run: RunFolder, seconds: float) -> list[str]:
+def _closing(
+    rows: list[CurveRow], chosen: CurveRow, budget: int, out: Path, run: RunFolder, seconds: float
+) -> list[str]:
     anchors = [row for row in rows if row.anchor]
-    below = max((row for row in anchors if row.macs <= chosen.macs), key=lambda row: row.macs)
+    alone = max((row for row in anchors if row.macs <= budget), key=lambda row: row.original_top1 or 0.0)
     fronts = sum(row.on_front for row in rows)
     moved = ", ".join(f"{row.anchor} {row.original_top1:.1f} to {row.top1:.1f} %" for row in anchors)
     return [
         f"{len(anchors)} models gave a menu of {len(rows)}, {fronts} on the front, in {seconds:.0f} s.",
-        f"The pick reaches {chosen.top1:.1f} % at {format_count(chosen.macs, 'MACs')}; the largest anchor in "
-        f"that budget, {below.anchor}, had {below.original_top1:.1f} %.",
+        f"The pick reaches {chosen.top1:.1f} % at {format_count(chosen.macs, 'MACs')}; the best original "
+        f"within the budget, {alone.anchor}, had {alone.original_top1:.1f} % at {format_count(alone.macs, 'MACs')}.",
         f"Joint training moved the anchors: {moved}.",
         f"Look at {run.report} and {run.figures[1]}.",
         f"The picked model lies in {out / 'model'}; all of the run in {run.path}.",
