@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import cast
 
@@ -75,10 +75,11 @@ class StitchedNetwork(nn.Module):
         self.anchors = cast(
             Mapping[str, Anchor], nn.ModuleDict({name: by_name[name] for name in self.space.outlines})
         )
-        layers = {
-            layer: StitchingLayer(*self.space.features(joints[0]))
-            for layer, joints in self.space.layers.items()
-        }
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state at first
+            layers = {
+                layer: StitchingLayer(*self.space.features(joints[0]))
+                for layer, joints in self.space.layers.items()
+            }
         self.layers = cast(Mapping[str, StitchingLayer], nn.ModuleDict(layers))
         generator = torch.Generator().manual_seed(seed)
         for layer in self.layers.values():
@@ -178,7 +179,7 @@ def check_compatible(anchors: Sequence[Anchor]) -> None:
     Raises:
         StitchError: They differ; the message names the two anchors and what differs.
     """
-    for first, other in pairwise(anchors):
+    for first, other in combinations(anchors, 2):
         reason = first.input_spec.mismatch(other.input_spec)
         if reason:
             raise StitchError(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from stitchable.anchors.anchor import Anchor
@@ -59,8 +60,9 @@ class Subnetwork(nn.Module):
             Mapping[str, StitchingLayer],
             nn.ModuleDict({layer: copy.deepcopy(layers[layer]) for layer in used}),
         )
+        joints = list(dict.fromkeys(space.path(stitch)))  # a path may cross a joint again
         self._space = StitchingSpace(
-            [space.outlines[name] for name in held], space.path(stitch), most_joints=len(stitch.joints)
+            [space.outlines[name] for name in held], joints, most_joints=len(stitch.joints)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +95,10 @@ class Subnetwork(nn.Module):
         folder = Path(folder)
         config = read_config(folder, "subnetwork")
         anchors, space = read_anchors(folder, config, trust_code=trust_code)
-        layers = {layer: StitchingLayer(*space.features(joints[0])) for layer, joints in space.layers.items()}
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state at first
+            layers = {
+                layer: StitchingLayer(*space.features(joints[0])) for layer, joints in space.layers.items()
+            }
         sub = cls(space.stitch(config["stitch"]), space, anchors, layers)
         load_weights(sub, folder / WEIGHTS)
         return sub.eval()

@@ -52,6 +52,8 @@ class Anchor(nn.Module):
     ) -> None:
         super().__init__()
         self.name = check_anchor_name(name)
+        if hasattr(nn.ModuleDict(), name):
+            raise StitchError(f"Anchor name {name!r} is taken by PyTorch's modules. Choose another one.")
         if not split.blocks or len(split.stages) != len(split.blocks):
             raise StitchError(
                 f"{name}: got {len(split.blocks)} blocks and {len(split.stages)} stage numbers; "

@@ -13,13 +13,12 @@ from torch import Tensor, nn
 def on_meta(model: nn.Module) -> nn.Module:
     """Copy of ``model`` in eval mode whose parameters and buffers lie on the meta device.
 
-    Shapes can be followed through it at no cost in memory; the model itself is not touched.
+    Shapes can be followed through it at no cost in memory; the model itself is not touched. Nothing in
+    it requires gradients: torch's counter stumbles over parameters that do and are a module's input.
     """
     memo: dict[int, Any] = {}
     for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(
-            torch.empty_like(parameter, device="meta"), requires_grad=parameter.requires_grad
-        )
+        memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
     for buffer in model.buffers():
         memo[id(buffer)] = torch.empty_like(buffer, device="meta")
     return copy.deepcopy(model, memo).eval()

@@ -45,7 +45,7 @@ class TimmSource:
             )
         try:
             model: nn.Module = timm.create_model(self.model, pretrained=pretrained, **self.arguments)
-        except (RuntimeError, TypeError, ValueError, OSError) as error:
+        except (RuntimeError, TypeError, ValueError, AssertionError, OSError) as error:
             raise StitchError(f"timm cannot build {self.model} {dict(self.arguments)}: {error}") from error
         return model
 

@@ -113,7 +113,8 @@ def write_folder(
         entries: Further plain data for ``config.json``.
 
     Raises:
-        StitchError: An anchor does not say how it is built again; nothing is written.
+        StitchError: An anchor does not say how it is built again, or not in plain data; nothing is
+            written.
     """
     anchors = list(anchors)
     config = {
@@ -122,6 +123,12 @@ def write_folder(
         "anchors": [_anchor_config(anchor) for anchor in anchors],
         **entries,
     }
+    try:
+        text = json.dumps(config, indent=1) + "\n"
+    except TypeError as error:
+        raise StitchError(
+            f"{folder} cannot be written: {error}. A TimmSource's arguments must be plain data."
+        ) from error
     folder.mkdir(parents=True, exist_ok=True)
     for anchor in anchors:
         if isinstance(anchor.source, CodeSource):
@@ -130,9 +137,9 @@ def write_folder(
             path.write_text(anchor.source.text, encoding="utf-8")
     weights = folder / (WEIGHTS + ".partial")
     save_model(module, str(weights), metadata={"format": "pt"})
-    weights.replace(folder / WEIGHTS)
     partial = folder / (CONFIG + ".partial")
-    partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
+    weights.replace(folder / WEIGHTS)
     partial.replace(folder / CONFIG)
 
 

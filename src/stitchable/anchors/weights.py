@@ -23,7 +23,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     own = model.state_dict()
     # BatchNorm's counter of batches came late to PyTorch; older files lack it and eval mode ignores it.
     counters = {key for key in own if key.endswith("num_batches_tracked")}
-    missing = sorted(own.keys() - state.keys() - counters)
+    # A parameter that has several names in the model is stored under one of them.
+    given = {_place(own[key]) for key in own.keys() & state.keys()}
+    tied = {key for key, tensor in own.items() if _place(tensor) in given}
+    missing = sorted(own.keys() - state.keys() - counters - tied)
     unknown = sorted(state.keys() - own.keys())
     if missing or unknown:
         raise StitchError(
@@ -38,6 +41,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 "Give the weights of this very architecture and number of classes."
             )
     model.load_state_dict(own | state)
+
+
+def _place(tensor: torch.Tensor) -> tuple[int, torch.Size, tuple[int, ...]]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -126,7 +126,7 @@ def _closing(
     return [
         f"{len(anchors)} models gave a menu of {len(rows)}, {fronts} on the front, in {seconds:.0f} s.",
         f"The pick reaches {chosen.top1:.1f} % at {format_count(chosen.macs, 'MACs')}; the best original "
-        f"within the budget, {alone.anchor}, had {alone.original_top1:.1f} % at {format_count(alone.macs, 'MACs')}.",
+        f"within the budget, {alone.anchor}, had {alone.original_top1:.1f} %.",
         f"Joint training moved the anchors: {moved}.",
         f"Look at {run.report} and {run.figures[1]}.",
         f"The picked model lies in {out / 'model'}; all of the run in {run.path}.",
