@@ -276,11 +276,16 @@ def test_sums_do_not_grow_with_the_images(stitched_vits, noise):
     """Counts every float64 number alive between two batches: the network itself is float32."""
     network, held = stitched_vits(anchors=3), []
 
+    def alive():
+        gc.collect()
+        tensors = [each for each in gc.get_objects() if type(each) is torch.Tensor]
+        return sum(tensor.numel() for tensor in tensors if tensor.dtype == torch.float64)
+
+    before = alive()  # what other tests left behind
+
     def batches(count):
         for number in range(count):
-            gc.collect()
-            alive = [each for each in gc.get_objects() if type(each) is torch.Tensor]
-            held.append(sum(tensor.numel() for tensor in alive if tensor.dtype == torch.float64))
+            held.append(alive() - before)
             yield noise(8, seed=number)
 
     fit_least_squares(network, batches(6))
