@@ -123,9 +123,8 @@ def fit_run(
             ridge=config.fit.ridge,
             match_variance=config.fit.match_variance,
         )
-    run.path.mkdir(parents=True, exist_ok=True)
+    network.save_pretrained(run.fitted)  # refuses before it writes; the old run goes after that
     _forget(run)
-    network.save_pretrained(run.fitted)
     run.fit_file.write_text(
         json.dumps([asdict(layer) for layer in layers], indent=1) + "\n", encoding="utf-8"
     )
@@ -137,6 +136,7 @@ def _forget(run: RunFolder) -> None:
     shutil.rmtree(run.network, ignore_errors=True)
     for path in (
         run.train_file,
+        run.training_file,
         run.train_summary_file,
         run.curve,
         run.curve_fitted,
@@ -245,7 +245,8 @@ def train_run(
         )
         yield from loader
 
-    with run.train_file.open("w", encoding="utf-8", buffering=1) as log:
+    # Under another name until it is done, so that an earlier training's log outlives a failure.
+    with run.training_file.open("w", encoding="utf-8", buffering=1) as log:
 
         def record(step: StepRecord) -> None:
             log.write(json.dumps(asdict(step)) + "\n")
@@ -261,6 +262,7 @@ def train_run(
             on_step=record,
         )
     network.save_pretrained(run.network)
+    run.training_file.replace(run.train_file)
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
     run.curve.unlink(missing_ok=True)  # it was another network's
     run.write_config(
@@ -282,6 +284,8 @@ def sweep_run(
     on_batch: Callable[[int], None] | None = None,
 ) -> list[CurveRow]:
     """Measure the curve of a run; write ``curve.jsonl`` (trained) or ``curve_fitted.jsonl``.
+
+    The configuration of the run takes over what was measured on, so that the report can say it.
 
     Args:
         run: A run that was fitted.
@@ -327,6 +331,8 @@ def sweep_run(
         originals = dict(zip(names, tally(fitted, own, loader), strict=True))
     rows = sweep(network, loader, stitches=stitches, originals=originals, on_batch=on_batch)
     write_curve(run.curve if trained else run.curve_fitted, rows)
+    config = run.read_config()
+    run.write_config({**config, "data": {**config["data"], "val": data.val}, "sweep": asdict(options)})
     return rows
 
 
