@@ -7,6 +7,11 @@ import torch
 from stitchable.errors import StitchError
 
 
+def sums_device(device: torch.device) -> torch.device:
+    """Where float64 sums over features of ``device`` are kept: MPS has no float64, the CPU has."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """The device called ``name``.
 

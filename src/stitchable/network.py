@@ -24,7 +24,7 @@ from stitchable.space.prune import ListedSpace
 from stitchable.space.space import StitchingSpace
 from stitchable.space.steps import Step
 from stitchable.stitch import Stitch
-from stitchable.subnetwork import Subnetwork, apply_step, read_anchors
+from stitchable.subnetwork import Subnetwork, apply_step, read_anchors, run_spans
 
 
 class StitchedNetwork(nn.Module):
@@ -83,7 +83,7 @@ class StitchedNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         for layer in self.layers.values():
             layer.reset_kaiming(generator)
-        self._steps = lru_cache(maxsize=4096)(self.space.steps)
+        self._spans = lru_cache(maxsize=4096)(self.space.spans)
 
     def forward(self, x: Tensor, stitch: Stitch | str) -> Tensor:
         """Run one stitch.
@@ -98,9 +98,7 @@ class StitchedNetwork(nn.Module):
         Raises:
             StitchError: The stitch is not in the space; the nearest ones are named.
         """
-        for step in self._steps(stitch):
-            x = self.apply_step(step, x)
-        return x
+        return run_spans(self.anchors, self.layers, self._spans(stitch), x)
 
     def apply_step(self, step: Step, x: Tensor) -> Tensor:
         """Run one step of a path: a stem, a block, a stitching layer or a head."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from stitchable.card import write_card
 from stitchable.layers.stitching import StitchingLayer
 from stitchable.space.joint import Joint
 from stitchable.space.space import StitchingSpace
-from stitchable.space.steps import Step
+from stitchable.space.steps import Span, Step
 from stitchable.stitch import Stitch
 
 
@@ -43,6 +43,7 @@ class Subnetwork(nn.Module):
         super().__init__()
         self.stitch = stitch
         self.steps = space.steps(stitch)
+        self._spans = space.spans(stitch)
         held = {
             name: anchors[name].holding(
                 [step.block for step in self.steps if step.kind == "block" and step.name == name],
@@ -64,9 +65,7 @@ class Subnetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(batch, classes)`` of normalised images ``(batch, channels, rows, columns)``."""
-        for step in self.steps:
-            x = apply_step(self.anchors, self.layers, step, x)
-        return x
+        return run_spans(self.anchors, self.layers, self._spans, x)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write configuration, weights and a card; `from_pretrained` needs nothing but the folder.
@@ -98,6 +97,18 @@ class Subnetwork(nn.Module):
         sub = cls(space.stitch(config["stitch"]), space, anchors, layers)
         load_weights(sub, folder / WEIGHTS)
         return sub.eval()
+
+
+def run_spans(
+    anchors: Mapping[str, Anchor], layers: Mapping[str, StitchingLayer], spans: Sequence[Span], x: Tensor
+) -> Tensor:
+    """Run a whole path, from images to logits."""
+    x = anchors[spans[0].anchor].stem(x)
+    for name, start, stop, layer in spans:
+        x = anchors[name].run(x, start, stop)
+        if layer is not None:
+            x = layers[layer](x)
+    return anchors[spans[-1].anchor].head(x)
 
 
 def apply_step(

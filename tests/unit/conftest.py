@@ -163,8 +163,9 @@ def digit_models(tmp_path_factory: pytest.TempPathFactory, tiny_vit: Callable[..
 def measured_template(tmp_path_factory: pytest.TempPathFactory, digit_models: list[str]) -> Path:
     """A run that was fitted and swept. Not to be changed; `measured` is a copy."""
     from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
+    from stitchable.runs.fit import fit_run
     from stitchable.runs.folder import RunFolder
-    from stitchable.runs.steps import fit_run, sweep_run
+    from stitchable.runs.sweep import sweep_run
 
     run = RunFolder(tmp_path_factory.mktemp("template") / "run")
     data = DataConfig(train="digits:train", val="digits:val")

@@ -94,8 +94,9 @@ class Anchor(nn.Module):
 
     def run(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Run blocks ``start`` to ``stop - 1`` on the feature at cut ``start``."""
+        model = self.model
         for block in self.split.blocks[start:stop]:
-            x = block.run(self.model, x)
+            x = block.run(model, x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from timm.models.regnet import RegNet
 from torch import Tensor, nn
 
 from stitchable.anchors.registry import Family
-from stitchable.anchors.split import Part, Split, submodule
+from stitchable.anchors.split import Part, Split, stage_blocks, submodule
 
 
 def _head(model: RegNet, x: Tensor) -> Tensor:
@@ -17,16 +17,12 @@ def _head(model: RegNet, x: Tensor) -> Tensor:
 def split(model: nn.Module) -> Split:
     """Split a RegNet into its residual blocks; the first block of a stage holds its down-sampling."""
     assert isinstance(model, RegNet)
-    names, stages = [], []
-    for stage, name in enumerate(("s1", "s2", "s3", "s4")):
-        for child, _ in model.get_submodule(name).named_children():
-            names.append(f"{name}.{child}")
-            stages.append(stage)
+    blocks, stages = stage_blocks(model, ("s1", "s2", "s3", "s4"))
     return Split(
         stem=submodule("stem"),
-        blocks=tuple(submodule(name) for name in names),
+        blocks=blocks,
         head=Part(_head, ("final_conv", "head")),
-        stages=tuple(stages),
+        stages=stages,
     )
 
 

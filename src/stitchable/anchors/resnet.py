@@ -6,7 +6,7 @@ from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
 from stitchable.anchors.registry import Family
-from stitchable.anchors.split import Part, Split, submodule
+from stitchable.anchors.split import Part, Split, stage_blocks
 
 
 def _stem(model: ResNet, x: Tensor) -> Tensor:
@@ -22,16 +22,12 @@ def _head(model: ResNet, x: Tensor) -> Tensor:
 def split(model: nn.Module) -> Split:
     """Split a ResNet into its residual blocks; the first block of a stage holds its down-sampling."""
     assert isinstance(model, ResNet)
-    names, stages = [], []
-    for stage, name in enumerate(("layer1", "layer2", "layer3", "layer4")):
-        for child, _ in model.get_submodule(name).named_children():
-            names.append(f"{name}.{child}")
-            stages.append(stage)
+    blocks, stages = stage_blocks(model, ("layer1", "layer2", "layer3", "layer4"))
     return Split(
         stem=Part(_stem, ("conv1", "bn1", "act1", "maxpool")),
-        blocks=tuple(submodule(name) for name in names),
+        blocks=blocks,
         head=Part(_head, ("global_pool", "fc")),
-        stages=tuple(stages),
+        stages=stages,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -32,13 +32,38 @@ def submodule(name: str) -> Part:
     Args:
         name: Dotted name, such as ``"layer1.0"``.
     """
-    get = attrgetter(name)
+    get, path = attrgetter(name), name.split(".")
 
     def run(model: nn.Module, x: Tensor) -> Tensor:
-        out: Tensor = get(model)(x)
+        part: Any = model
+        try:
+            # A module's attributes are looked up in Python; the dictionaries behind them are faster.
+            for child in path:
+                part = part._modules[child]
+        except (AttributeError, KeyError):
+            part = get(model)
+        out: Tensor = part(x)
         return out
 
     return Part(run, (name,))
+
+
+def stage_blocks(model: nn.Module, names: Sequence[str]) -> tuple[tuple[Part, ...], tuple[int, ...]]:
+    """Blocks that are the children of a model's stages.
+
+    Args:
+        model: The model.
+        names: Dotted names of the stages, in order.
+
+    Returns:
+        One part per block, and the stage of each.
+    """
+    blocks, stages = [], []
+    for stage, name in enumerate(names):
+        for child, _ in model.get_submodule(name).named_children():
+            blocks.append(submodule(f"{name}.{child}"))
+            stages.append(stage)
+    return tuple(blocks), tuple(stages)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 from stitchable.evaluation.curve import CurveRow
-from stitchable.report.units import format_count
+from stitchable.units import format_count
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -17,9 +17,9 @@ def run(words: Sequence[str]) -> None:
     add_trust_code(parser)
     arguments = parse(parser, words)
 
-    from stitchable.report.units import format_count
+    from stitchable.runs.extract import extract_run
     from stitchable.runs.folder import RunFolder
-    from stitchable.runs.steps import extract_run
+    from stitchable.units import format_count
 
     out = Path(arguments.out)
     sub = extract_run(RunFolder(arguments.run), arguments.stitch, out, trust_code=arguments.trust_code)

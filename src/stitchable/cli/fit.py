@@ -20,8 +20,8 @@ def run(words: Sequence[str]) -> None:
     config = RunConfig(**{name: arguments[name] for name in RunConfig.__dataclass_fields__})
 
     from stitchable.cli.display import console, duration
+    from stitchable.runs.fit import fit_run
     from stitchable.runs.folder import RunFolder
-    from stitchable.runs.steps import fit_run
 
     began = time.monotonic()
     folder = RunFolder(arguments.run)

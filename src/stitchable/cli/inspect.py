@@ -53,7 +53,7 @@ def run(words: Sequence[str]) -> None:
 
 def _print_model(entry: dict[str, Any]) -> None:
     from stitchable.cli.display import console, macs, table
-    from stitchable.report.units import format_count
+    from stitchable.units import format_count
 
     size = "×".join(str(side) for side in entry["input"]["size"])
     console.print(

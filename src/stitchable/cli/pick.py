@@ -20,14 +20,14 @@ def run(words: Sequence[str]) -> None:
 
     from stitchable.evaluation.curve import read_curve
     from stitchable.evaluation.pick import describe, pick
-    from stitchable.report.units import parse_count
     from stitchable.runs.folder import RunFolder
+    from stitchable.units import parse_count
 
     folder = RunFolder(arguments.run)
     folder.require()
     macs = None if arguments.macs is None else parse_count(arguments.macs, "MACs")
     params = None if arguments.params is None else parse_count(arguments.params, "params")
-    choice = pick(read_curve(folder.best_curve), macs=macs, params=params)
+    choice = pick(read_curve(folder.latest_curve), macs=macs, params=params)
     if arguments.format == "json":
         print(json.dumps(choice.row.to_dict()))
         return

@@ -16,7 +16,7 @@ def run(words: Sequence[str]) -> None:
     arguments = parse(parser, words)
 
     from stitchable.runs.folder import RunFolder
-    from stitchable.runs.steps import report_run
+    from stitchable.runs.report import report_run
 
     folder = RunFolder(arguments.run)
     print(f"report   {report_run(folder, title=arguments.title, chosen=arguments.stitch)}")

@@ -23,8 +23,8 @@ def run(words: Sequence[str]) -> None:
         raise StitchError(f"--limit is a number of stitches; got {arguments.limit}.")
 
     from stitchable.cli.display import console, macs, table
-    from stitchable.report.units import format_count
-    from stitchable.runs.steps import load_anchors, make_space
+    from stitchable.runs.fit import load_anchors, make_space
+    from stitchable.units import format_count
 
     anchors = load_anchors(
         split_anchors(arguments.anchors), structure_only=True, trust_code=arguments.trust_code

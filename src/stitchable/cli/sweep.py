@@ -24,7 +24,8 @@ def run(words: Sequence[str]) -> None:
 
     from stitchable.cli.display import console, curve_summary, progress
     from stitchable.runs.folder import RunFolder
-    from stitchable.runs.steps import report_run, sweep_run
+    from stitchable.runs.report import report_run
+    from stitchable.runs.sweep import sweep_run
 
     folder = RunFolder(arguments.run)
     began = time.monotonic()
@@ -44,4 +45,5 @@ def run(words: Sequence[str]) -> None:
             on_batch=lambda images: bar.update(task, advance=images),
         )
     curve_summary(rows, seconds=time.monotonic() - began)
-    console.print(f"report   {report_run(folder)}")
+    if folder.latest_curve.is_file():
+        console.print(f"report   {report_run(folder)}")

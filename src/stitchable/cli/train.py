@@ -18,7 +18,7 @@ def run(words: Sequence[str]) -> None:
 
     from stitchable.cli.display import console, duration, progress
     from stitchable.runs.folder import RunFolder
-    from stitchable.runs.steps import train_run
+    from stitchable.runs.train import train_run
     from stitchable.training.loop import StepRecord
 
     folder = RunFolder(arguments.run)

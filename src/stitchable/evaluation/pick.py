@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
+from stitchable.units import format_count
 
 _UNITS = {"macs": "MACs", "params": "params"}
 
@@ -138,6 +139,4 @@ def _exact(row: CurveRow, name: str) -> str:
 
 
 def _count(value: float, name: str) -> str:
-    from stitchable.report.units import format_count
-
     return format_count(value, _UNITS[name])

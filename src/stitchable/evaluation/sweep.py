@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stitchable.device import sums_device
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.pareto import front
@@ -57,14 +58,16 @@ def tally(
         StitchError: No images came.
     """
     device = next(network.parameters()).device
-    correct = torch.zeros(len(stitches), dtype=torch.int64, device=device)
-    loss = torch.zeros(len(stitches), dtype=torch.float64, device=device)
+    where = sums_device(device)
+    correct = torch.zeros(len(stitches), dtype=torch.int64, device=where)
+    loss = torch.zeros(len(stitches), dtype=torch.float64, device=where)
     trie = Trie(network, stitches)
     images = 0
     with evaluating(network):
         for batch, labels in batches:
-            labels = labels.to(device)
+            labels = labels.to(where)
             for position, logits in trie.run(batch.to(device)):
+                logits = logits.to(where)
                 correct[position] += (logits.argmax(1) == labels).sum()
                 loss[position] += F.cross_entropy(logits.double(), labels, reduction="sum")
             images += len(batch)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stitchable.device import sums_device
 from stitchable.errors import StitchError
 from stitchable.initialization.layer_statistics import Cut, LayerStatistics
 from stitchable.layers.stitching import rows
@@ -61,12 +62,14 @@ def fit_least_squares(
     solution per shared layer instead of an average of solutions.
     """
     device = next(network.parameters()).device
-    statistics = LayerStatistics(network.space, device=device)
+    where = sums_device(device)
+    statistics = LayerStatistics(network.space, device=where)
     images = 0
     with evaluating(network):
         for batch in batches:
             images += len(batch)
-            statistics.update(cut_features(network, statistics.cuts, batch.to(device)))
+            features = cut_features(network, statistics.cuts, batch.to(device))
+            statistics.update({cut: x.to(where) for cut, x in features.items()})
     if images == 0:
         raise StitchError("Least squares saw no images. Give at least one batch.")
     solved = statistics.solve(ridge=ridge, match_variance=match_variance)

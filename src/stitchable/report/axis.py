@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from stitchable.evaluation.curve import CurveRow
-from stitchable.report.units import prefix_for
+from stitchable.units import prefix_for
 
 
 @dataclass(frozen=True)

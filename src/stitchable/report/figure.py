@@ -11,7 +11,7 @@ from stitchable.evaluation.curve import CurveRow
 from stitchable.report.axis import Axis, accuracy_axis, by_cost, cost_axis, cover, untrained
 from stitchable.report.labels import place_labels
 from stitchable.report.palette import anchor_colour
-from stitchable.report.units import format_count
+from stitchable.units import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stitchable.evaluation.curve import CurveRow
 from stitchable.report.axis import by_cost
-from stitchable.report.units import format_count
+from stitchable.units import format_count
 
 
 @dataclass(frozen=True)

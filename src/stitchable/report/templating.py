@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from stitchable.report.units import format_count, format_points
+from stitchable.units import format_count, format_points
 
 
 @cache

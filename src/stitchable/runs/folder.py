@@ -77,9 +77,9 @@ class RunFolder:
         return self.network if self.is_trained else self.fitted
 
     @property
-    def best_curve(self) -> Path:
-        """The curve after training, or before it where there is no other."""
-        return self.curve if self.curve.is_file() or not self.curve_fitted.is_file() else self.curve_fitted
+    def latest_curve(self) -> Path:
+        """The curve of the latest network, whether it is measured yet or not."""
+        return self.curve if self.is_trained else self.curve_fitted
 
     def read_config(self) -> dict[str, Any]:
         """The configuration as plain data.

@@ -14,7 +14,7 @@ from stitchable.feature import FeatureSpec
 from stitchable.space.draw import uniform_index
 from stitchable.space.joint import Joint
 from stitchable.space.outline import Outline
-from stitchable.space.steps import Step, path_steps
+from stitchable.space.steps import Span, Step, path_spans, path_steps
 from stitchable.stitch import Segment, Stitch
 
 
@@ -225,6 +225,11 @@ class StitchingSpace:
         stitch = self.stitch(stitch)
         layers = [joint.layer for joint in self.path(stitch)]
         return path_steps(stitch, layers)
+
+    def spans(self, stitch: Stitch | str) -> tuple[Span, ...]:
+        """What `steps` says, with the blocks of each segment as one entry."""
+        stitch = self.stitch(stitch)
+        return path_spans(stitch, [joint.layer for joint in self.path(stitch)])
 
     # Layers and costs
 

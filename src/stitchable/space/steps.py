@@ -37,3 +37,34 @@ def path_steps(stitch: Stitch, layers: Sequence[str]) -> tuple[Step, ...]:
         if layer is not None:
             steps.append(Step("layer", layer))
     return (*steps, Step("head", stitch.anchors[-1]))
+
+
+class Span(NamedTuple):
+    """Blocks of one anchor that run one after the other, and the stitching layer behind them.
+
+    Attributes:
+        anchor: The anchor's name.
+        start: Its first block that runs.
+        stop: The block behind the last one that runs.
+        layer: Id of the stitching layer that follows; ``None`` before the head.
+    """
+
+    anchor: str
+    start: int
+    stop: int
+    layer: str | None
+
+
+def path_spans(stitch: Stitch, layers: Sequence[str]) -> tuple[Span, ...]:
+    """Spans of ``stitch`` whose joints cross the stitching layers ``layers``.
+
+    They say the same as `path_steps`, in as few entries as a path has segments.
+
+    Example:
+        >>> path_spans(Stitch.parse("a[0:5]+b[5:12]"), ["a>b:0-4"])[0]
+        Span(anchor='a', start=0, stop=5, layer='a>b:0-4')
+    """
+    return tuple(
+        Span(segment.anchor, segment.start, segment.stop, layer)
+        for segment, layer in zip(stitch.segments, [*layers, None], strict=True)
+    )

@@ -80,7 +80,7 @@ def test_budget_below_one_and_empty_curve():
 
 @pytest.fixture
 def units():
-    return pytest.importorskip("stitchable.report.units", reason="the formatting of counts is not here")
+    return pytest.importorskip("stitchable.units", reason="the formatting of counts is not here")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_nothing_fits_names_the_smallest_budgets(units, budgets, parts):
 @given(rows=curves(), macs=st.integers(1, 4), params=st.integers(1, 4))
 @settings(deadline=None)
 def test_the_budget_named_can_be_met(rows, macs, params):
-    pytest.importorskip("stitchable.report.units", reason="the formatting of counts is not here")
+    pytest.importorskip("stitchable.units", reason="the formatting of counts is not here")
     assume(not any(row.macs <= macs and row.params <= params for row in rows))
     with pytest.raises(StitchError) as error:
         pick(rows, macs=macs, params=params)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchable.errors import StitchError
-from stitchable.report.units import format_count, parse_count
+from stitchable.units import format_count, parse_count
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""The first step of a run: join anchors and initialise the stitching layers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+from torch import Tensor
+
+from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.check import check_anchor
+from stitchable.anchors.load import load_anchor
+from stitchable.data.image_source import ImageSource
+from stitchable.data.loader import image_loader
+from stitchable.device import choose_device
+from stitchable.errors import StitchError
+from stitchable.initialization.fit import LayerFit, fit_least_squares
+from stitchable.network import StitchedNetwork
+from stitchable.runs.config import FitConfig, RunConfig
+from stitchable.runs.folder import RunFolder
+from stitchable.runs.images import open_for
+from stitchable.space.build import SpaceOptions, build_space
+from stitchable.space.prune import PruneRule, prune
+from stitchable.space.space import StitchingSpace
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit_run` made.
+
+    Attributes:
+        network: With its stitching layers initialised.
+        layers: R² per layer; empty for Kaiming.
+        notes: Lines worth telling, such as what pruning dropped.
+    """
+
+    network: StitchedNetwork
+    layers: list[LayerFit]
+    notes: list[str]
+
+
+def make_space(
+    anchors: list[Anchor], options: SpaceOptions, rules: list[PruneRule]
+) -> tuple[StitchingSpace, list[str]]:
+    """Build and prune the space of some anchors; the second value says what pruning dropped."""
+    space = build_space([anchor.outline for anchor in anchors], options)
+    if not rules:
+        return space, []
+    pruned = prune(space, rules)
+    return pruned.space, [pruned.describe()]
+
+
+def load_anchors(texts: list[str], *, structure_only: bool = False, trust_code: bool = False) -> list[Anchor]:
+    """Load two or more anchors from their texts.
+
+    Args:
+        texts: See `stitchable.anchors.load.load_anchor`; weights must be named.
+        structure_only: Read no weights; enough for shapes and costs.
+        trust_code: Allow a saved anchor's own architecture file to run.
+
+    Raises:
+        StitchError: An anchor cannot be loaded, or lacks weights.
+    """
+    if len(texts) < 2:
+        raise StitchError(f"Got {len(texts)} anchors. Name two or more: --anchors small,large.")
+    return [
+        load_anchor(text, need_weights=True, structure_only=structure_only, trust_code=trust_code)
+        for text in texts
+    ]
+
+
+def fit_run(
+    run: RunFolder,
+    config: RunConfig,
+    anchors: list[Anchor] | None = None,
+    *,
+    overwrite: bool = False,
+    trust_code: bool = False,
+) -> Fitted:
+    """Build a network and initialise its stitching layers; write ``fitted/``, ``fit.json``, ``config.yaml``.
+
+    Args:
+        run: A new folder.
+        config: Its ``anchors`` are loaded where none are given.
+        anchors: Anchors that are loaded already.
+        overwrite: Replace the run that the folder holds.
+        trust_code: Allow a saved anchor's own architecture file to run.
+
+    Raises:
+        StitchError: Any of the ingredients is not as it should be; the folder is then as before.
+    """
+    run.check_free(overwrite=overwrite)
+    if anchors is None:
+        anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
+    for anchor in anchors:
+        check_anchor(anchor)
+    space, notes = make_space(anchors, config.space, config.prune)
+    network = StitchedNetwork(anchors, space, seed=config.seed).to(choose_device(config.device))
+    layers: list[LayerFit] = []
+    if config.fit.initialization == "least_squares":
+        source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
+        layers = fit_least_squares(
+            network,
+            _images_only(network, source, config.fit, config),
+            ridge=config.fit.ridge,
+            match_variance=config.fit.match_variance,
+        )
+    network.save_pretrained(run.fitted)  # refuses before it writes; the old run goes after that
+    _forget(run)
+    run.fit_file.write_text(
+        json.dumps([asdict(layer) for layer in layers], indent=1) + "\n", encoding="utf-8"
+    )
+    run.write_config(config)
+    return Fitted(network, layers, notes)
+
+
+def _forget(run: RunFolder) -> None:
+    shutil.rmtree(run.network, ignore_errors=True)
+    for path in (
+        run.train_file,
+        run.training_file,
+        run.train_summary_file,
+        run.curve,
+        run.curve_fitted,
+        run.report,
+        *run.figures,
+    ):
+        path.unlink(missing_ok=True)
+
+
+def _images_only(
+    network: StitchedNetwork, source: ImageSource, fit: FitConfig, config: RunConfig
+) -> Iterator[Tensor]:
+    loader = image_loader(
+        source,
+        network.input_spec,
+        batch_size=fit.batch_size,
+        shuffle_seed=config.seed,
+        workers=config.data.workers,
+    )
+    left = fit.images
+    for images, _ in loader:
+        yield images[:left]
+        left -= len(images)
+        if left <= 0:
+            return

@@ -1,0 +1,61 @@
+"""The report of a run: its page and figures."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import date
+from pathlib import Path
+
+import torch
+
+import stitchable
+from stitchable.cost.macs import CONVENTION
+from stitchable.evaluation.curve import read_curve
+from stitchable.report.figure import draw_curve
+from stitchable.report.page import write_report
+from stitchable.runs.folder import RunFolder
+
+
+def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None = None) -> Path:
+    """Write ``report.html``, ``curve.svg`` and ``curve.png`` from the curves of a run.
+
+    Args:
+        run: A run with a curve.
+        title: Of the page and the figure.
+        chosen: Id of the stitch whose path is shown first.
+
+    Raises:
+        StitchError: There is no curve yet.
+    """
+    config = run.read_config()
+    trained = run.is_trained
+    rows = read_curve(run.latest_curve)
+    fitted = read_curve(run.curve_fitted) if trained and run.curve_fitted.is_file() else None
+    network_config = json.loads((run.weights / "config.json").read_text(encoding="utf-8"))
+    title = title or f"Stitching {', '.join(anchor['name'] for anchor in network_config['anchors'])}"
+    outlines = network_config["outlines"]
+    data = config.get("data", {})
+    facts = {
+        "Held-out images": f"{rows[0].images:,} of {data.get('val')}",
+        "Weights": "after joint training" if trained else "as fitted, before training",
+        "Made with": f"stitchable {stitchable.__version__}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}",
+        "Date": date.today().isoformat(),
+    }
+    if run.train_summary_file.is_file() and trained:
+        summary = json.loads(run.train_summary_file.read_text(encoding="utf-8"))
+        facts["Training"] = f"{summary['steps']:,} steps in {summary['seconds'] / 60:.1f} min"
+    write_report(
+        run.report,
+        title=title,
+        rows=rows,
+        fitted=fitted,
+        depths={name: len(outline["stages"]) for name, outline in outlines.items()},
+        stages={name: outline["stages"] for name, outline in outlines.items()},
+        facts=facts,
+        chosen=chosen,
+        macs_note=CONVENTION,
+    )
+    draw_curve(rows, title=title, path=run.figures, fitted=fitted)
+    return run.report
