@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,3 +146,55 @@ def labelled(noise: Callable[..., Tensor]) -> Callable[..., list[tuple[Tensor, T
         ]
 
     return build
+
+
+@pytest.fixture(scope="session")
+def digit_models(tmp_path_factory: pytest.TempPathFactory, tiny_vit: Callable[..., Anchor]) -> list[str]:
+    """Folders of two saved anchors that take the digits; their weights are random."""
+    from stitchable.anchors.store import save_anchor
+
+    root = tmp_path_factory.mktemp("models")
+    for name, width in (("small", 4), ("medium", 6)):
+        save_anchor(tiny_vit(name, width, seed=width, num_classes=10), root / name)
+    return [str(root / name) for name in ("small", "medium")]
+
+
+@pytest.fixture(scope="session")
+def measured_template(tmp_path_factory: pytest.TempPathFactory, digit_models: list[str]) -> Path:
+    """A run that was fitted and swept. Not to be changed; `measured` is a copy."""
+    from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
+    from stitchable.runs.fit import fit_run
+    from stitchable.runs.folder import RunFolder
+    from stitchable.runs.sweep import sweep_run
+
+    run = RunFolder(tmp_path_factory.mktemp("template") / "run")
+    data = DataConfig(train="digits:train", val="digits:val")
+    fit_run(run, RunConfig(anchors=digit_models, data=data, fit=FitConfig(images=60)))
+    sweep_run(run, data=data, options=SweepConfig(images=40))
+    return run.path
+
+
+@pytest.fixture
+def measured(measured_template: Path, tmp_path: Path) -> Path:
+    """A run of one's own that was fitted and swept: a copy."""
+    return Path(shutil.copytree(measured_template, tmp_path / "run"))
+
+
+@pytest.fixture
+def fitted(measured: Path) -> Path:
+    """A run of one's own that was fitted and no more."""
+    (measured / "curve_fitted.jsonl").unlink()
+    return measured
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """All files below a folder with their bytes, to compare before and after."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        found = {}
+        for path in sorted(folder.rglob("*")):
+            found[str(path.relative_to(folder))] = path.read_bytes() if path.is_file() else b"a folder"
+        return found
+
+    return read

@@ -57,10 +57,16 @@ def add_trust_code(parser: ArgumentParser) -> None:
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parse, and turn what jsonargparse raises into a `StitchError` of one line."""
     try:
-        parsed: Namespace = parser.instantiate_classes(parser.parse_args(list(words)))
+        given = parser.parse_args(list(words))
+        for name in SECTIONS:
+            if name in given and not isinstance(given[name], Namespace):
+                raise StitchError(f"{name!r} holds keys of its own, such as {name}.…; got {given[name]!r}.")
+        parsed: Namespace = parser.instantiate_classes(given)
         return parsed
     except ArgumentError as error:
         raise StitchError(_one_line(parser, error)) from None
+    except UnicodeDecodeError as error:
+        raise StitchError(f"The configuration is no text: {error}.") from None
 
 
 def parse_with_run(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
@@ -91,7 +97,8 @@ def _known(parser: ArgumentParser, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def option_names(parser: ArgumentParser) -> set[str]:
     """Dotted names of a parser's options."""
-    return {action.dest for action in parser._actions if action.option_strings}
+    own = {action.dest for action in parser._actions if action.option_strings}
+    return own - {"help", "print_shtab"}
 
 
 def _one_line(parser: ArgumentParser, error: ArgumentError) -> str:
@@ -103,11 +110,14 @@ def _one_line(parser: ArgumentParser, error: ArgumentError) -> str:
         key = f"{unknown[1]}.{unknown[2]}"
         return f"Unknown key {key!r}. {nearest(key, option_names(parser))}"
     unknown = re.search(r"(?:Unrecognized arguments?:|unrecognized arguments?:) (\S+)", text, re.IGNORECASE)
-    unknown = unknown or re.search(r"[Kk]ey '([\w.]+)' is not expected", text)
+    unknown = unknown or re.search(r"(?:[Kk]ey|Option) '([\w.]+)' is not (?:expected|accepted)", text)
     if unknown:
         key = unknown[1].partition("=")[0]
         names = (
             {f"--{name}" for name in option_names(parser)} if key.startswith("-") else option_names(parser)
         )
-        return f"Unknown argument {key!r}. {nearest(key, names)}"
+        return f"Unknown argument {key!r}. {nearest(key, names)}".strip()
+    if text.startswith("Unexpected config:"):
+        got = text.partition(":")[2].strip() or "nothing"
+        return f"A configuration file holds keys and values, such as 'seed: 1'; got {got}."
     return text if text.endswith((".", "?")) else f"{text}."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from stitchable.cli.arguments import add_run_config, add_trust_code, command_parser, parse
+from stitchable.errors import StitchError
 from stitchable.runs.config import split_anchors
 
 
@@ -18,6 +19,8 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--limit", type=int | None, default=None, help="Print at most this many stitches.")
     add_trust_code(parser)
     arguments = parse(parser, words)
+    if arguments.limit is not None and arguments.limit < 0:
+        raise StitchError(f"--limit is a number of stitches; got {arguments.limit}.")
 
     from stitchable.cli.display import console, macs, table
     from stitchable.runs.fit import load_anchors, make_space

@@ -107,9 +107,8 @@ def fit_run(
             ridge=config.fit.ridge,
             match_variance=config.fit.match_variance,
         )
-    run.path.mkdir(parents=True, exist_ok=True)
+    network.save_pretrained(run.fitted)  # refuses before it writes; the old run goes after that
     _forget(run)
-    network.save_pretrained(run.fitted)
     run.fit_file.write_text(
         json.dumps([asdict(layer) for layer in layers], indent=1) + "\n", encoding="utf-8"
     )
@@ -121,6 +120,7 @@ def _forget(run: RunFolder) -> None:
     shutil.rmtree(run.network, ignore_errors=True)
     for path in (
         run.train_file,
+        run.training_file,
         run.train_summary_file,
         run.curve,
         run.curve_fitted,

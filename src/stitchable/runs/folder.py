@@ -18,7 +18,8 @@ class RunFolder:
 
     ``config.yaml`` is the resolved configuration; ``fitted/`` the network before training, with the
     anchors as they came; ``network/`` the trained one; ``fit.json`` R² per layer; ``train.jsonl`` a line
-    per step; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training.
+    per step (``.partial`` until training is done); ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve
+    before and after training.
 
     Args:
         path: The folder; it need not exist.
@@ -31,6 +32,7 @@ class RunFolder:
         self.network = self.path / "network"
         self.fit_file = self.path / "fit.json"
         self.train_file = self.path / "train.jsonl"
+        self.training_file = self.path / "train.jsonl.partial"
         self.train_summary_file = self.path / "train_summary.json"
         self.curve_fitted = self.path / "curve_fitted.jsonl"
         self.curve = self.path / "curve.jsonl"
@@ -88,7 +90,7 @@ class RunFolder:
         self.require()
         try:
             values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise StitchError(f"{self.config_file} is not YAML: {str(error).splitlines()[0]}.") from error
         if not isinstance(values, dict):
             raise StitchError(f"{self.config_file} does not hold a configuration.")

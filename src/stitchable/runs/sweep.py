@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Literal
 
 from stitchable.data.loader import image_loader
@@ -32,6 +33,8 @@ def sweep_run(
     on_batch: Callable[[int], None] | None = None,
 ) -> list[CurveRow]:
     """Measure the curve of a run; write ``curve.jsonl`` (trained) or ``curve_fitted.jsonl``.
+
+    The configuration of the run takes over what was measured on, so that the report can say it.
 
     Args:
         run: A run that was fitted.
@@ -77,4 +80,6 @@ def sweep_run(
         originals = dict(zip(names, tally(fitted, own, loader), strict=True))
     rows = sweep(network, loader, stitches=stitches, originals=originals, on_batch=on_batch)
     write_curve(run.curve if trained else run.curve_fitted, rows)
+    config = run.read_config()
+    run.write_config({**config, "data": {**config["data"], "val": data.val}, "sweep": asdict(options)})
     return rows

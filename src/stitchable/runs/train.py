@@ -73,7 +73,8 @@ def train_run(
         )
         yield from loader
 
-    with run.train_file.open("w", encoding="utf-8", buffering=1) as log:
+    # Under another name until it is done, so that an earlier training's log outlives a failure.
+    with run.training_file.open("w", encoding="utf-8", buffering=1) as log:
 
         def record(step: StepRecord) -> None:
             log.write(json.dumps(asdict(step)) + "\n")
@@ -89,6 +90,7 @@ def train_run(
             on_step=record,
         )
     network.save_pretrained(run.network)
+    run.training_file.replace(run.train_file)
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
     run.curve.unlink(missing_ok=True)  # it was another network's
     run.write_config(

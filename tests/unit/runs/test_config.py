@@ -1,0 +1,74 @@
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+
+import pytest
+
+from stitchable.errors import StitchError
+from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig, split_anchors
+from stitchable.space.build import SpaceOptions
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "message"),
+    [
+        (FitConfig, {"images": 0}, r"fit\.images 0"),
+        (FitConfig, {"batch_size": 0}, r"fit\.batch_size 0"),
+        (FitConfig, {"ridge": -1e-9}, r"fit\.ridge -1e-09"),
+        (FitConfig, {"initialization": "kaimin"}, r"fit\.initialization 'kaimin'\. Nearest: kaiming"),
+        (SweepConfig, {"images": 0}, r"sweep\.images must be at least 1; got 0"),
+        (SweepConfig, {"images": -5}, r"sweep\.images must be at least 1; got -5"),
+        (SweepConfig, {"batch_size": 0}, r"sweep\.batch_size must be at least 1; got 0"),
+        (SweepConfig, {"stitches": 0}, r"sweep\.stitches must be at least 1; got 0"),
+        (SpaceOptions, {"pairs": "al"}, r"space\.pairs 'al'\. Nearest: all"),
+        (SpaceOptions, {"direction": "slow"}, r"space\.direction 'slow'"),
+        (SpaceOptions, {"sharing": "rules"}, r"space\.sharing 'rules'\. Nearest: rule"),
+        (SpaceOptions, {"rule": "twoway"}, r"space\.rule 'twoway'\. Nearest: two_way"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(kind, wrong, message):
+    with pytest.raises(StitchError, match=message):
+        kind(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fine"),
+    [
+        (FitConfig, {"images": 1, "batch_size": 1, "ridge": 0.0}),
+        (SweepConfig, {"images": 1, "batch_size": 1, "stitches": 1}),
+        (SweepConfig, {"images": None, "stitches": None}),
+    ],
+)
+def test_the_ends_of_the_ranges_are_allowed(kind, fine):
+    assert {name: getattr(kind(**fine), name) for name in fine} == fine
+
+
+@pytest.mark.parametrize("kind", [RunConfig, DataConfig, FitConfig, SweepConfig, SpaceOptions])
+def test_configurations_do_not_change(kind):
+    config = kind()
+    for field in fields(config):
+        value = getattr(config, field.name)
+        with pytest.raises(FrozenInstanceError):
+            setattr(config, field.name, value)
+
+
+def test_two_configurations_share_no_list():
+    first, second = RunConfig(), RunConfig()
+    assert first == second
+    assert first.anchors is not second.anchors
+    assert first.prune is not second.prune
+    assert all(is_dataclass(getattr(first, name)) for name in ("space", "data", "fit", "train", "sweep"))
+
+
+@pytest.mark.parametrize(
+    ("anchors", "texts"),
+    [
+        ("a,b", ["a", "b"]),
+        (" a , b=c@d ,", ["a", "b=c@d"]),
+        (["a", " b "], ["a", "b"]),
+        (["with,comma", "b"], ["with,comma", "b"]),
+        ("", []),
+        ([], []),
+    ],
+)
+def test_anchors_are_a_list_or_a_text(anchors, texts):
+    assert split_anchors(anchors) == texts
+    assert RunConfig(anchors=anchors).anchor_texts == texts

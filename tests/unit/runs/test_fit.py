@@ -1,0 +1,111 @@
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+import yaml
+
+from stitchable.anchors.load import load_anchor
+from stitchable.errors import StitchError
+from stitchable.network import StitchedNetwork
+from stitchable.runs.config import DataConfig, FitConfig
+from stitchable.runs.fit import fit_run
+from stitchable.runs.folder import RunFolder
+
+
+def test_fit_writes_configuration_network_and_r2(config, tmp_path, contents):
+    run = RunFolder(tmp_path / "deep" / "run")
+    made = fit_run(run, config)
+    assert contents(run.path).keys() == {
+        "config.yaml",
+        "fit.json",
+        "fitted",
+        "fitted/README.md",
+        "fitted/config.json",
+        "fitted/model.safetensors",
+    }
+    back = StitchedNetwork.from_pretrained(run.fitted)
+    assert list(map(str, back.space)) == list(map(str, made.network.space))
+    assert json.loads(run.fit_file.read_text()) == [asdict(layer) for layer in made.layers]
+    assert {layer.layer for layer in made.layers} == set(back.layers)
+    # Four patches and a class token each, of exactly the images asked for: the last batch is cut.
+    assert all(layer.rows == layer.pairs * 30 * 5 for layer in made.layers)
+    assert yaml.safe_load(run.config_file.read_text()) == json.loads(json.dumps(asdict(config)))
+
+
+def test_fit_is_the_same_for_the_same_seed(config, tmp_path, same_weights):
+    runs = [RunFolder(tmp_path / name) for name in ("one", "two", "other")]
+    for run, seed in zip(runs, (3, 3, 4), strict=True):
+        fit_run(run, replace(config, seed=seed))
+    assert same_weights(runs[0].fitted, runs[1].fitted)
+    assert not same_weights(runs[0].fitted, runs[2].fitted)
+
+
+def test_fit_of_more_images_than_there_are_takes_them_all(config, tmp_path):
+    made = fit_run(RunFolder(tmp_path / "run"), replace(config, fit=FitConfig(images=10**6, batch_size=500)))
+    assert all(layer.rows == layer.pairs * 1000 * 5 for layer in made.layers)
+
+
+def test_kaiming_needs_no_images(config, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    made = fit_run(run, replace(config, data=DataConfig(), fit=FitConfig(initialization="kaiming")))
+    assert made.layers == []
+    assert json.loads(run.fit_file.read_text()) == []
+    fresh = StitchedNetwork([load_anchor(text) for text in config.anchor_texts], seed=0)
+    for key, value in StitchedNetwork.from_pretrained(run.fitted).state_dict().items():
+        assert torch.equal(value, fresh.state_dict()[key])
+
+
+def test_pruning_is_told(config, tmp_path):
+    made = fit_run(RunFolder(tmp_path / "run"), replace(config, prune=["deeper"]))
+    assert len(made.notes) == 1
+    assert "deeper" in made.notes[0]
+    assert all(stitch.depth <= 3 for stitch in made.network.space)
+
+
+def test_replacing_a_run_leaves_nothing_of_the_old_one(config, measured, contents):
+    for name in ("curve.jsonl", "train.jsonl", "train.jsonl.partial", "train_summary.json", "report.html"):
+        (measured / name).write_text("old")
+    (measured / "network").mkdir()
+    (measured / "network" / "config.json").write_text("old")
+    fit_run(RunFolder(measured), config, overwrite=True)
+    assert {name.split("/")[0] for name in contents(measured)} == {"config.yaml", "fit.json", "fitted"}
+
+
+def test_nothing_is_written_where_fit_is_refused(config, tmp_path, measured, contents, corrupt, tiny_vit):
+    save = load_anchor(config.anchor_texts[0])
+    save.source = None
+    unsavable = [save, load_anchor(config.anchor_texts[1])]
+    elsewhere = [load_anchor(config.anchor_texts[0]), tiny_vit("five", 6)]
+    cases = [
+        (replace(config, data=DataConfig()), None, "No images named"),
+        (replace(config, data=DataConfig(train="nowhere")), None, "No images at nowhere"),
+        (replace(config, data=DataConfig(train=str(corrupt))), None, "bee/3.png does not read"),
+        (replace(config, anchors=config.anchor_texts[:1]), None, "Got 1 anchors"),
+        (replace(config, anchors=config.anchor_texts[:1] * 2), None, "Anchor names must differ"),
+        (replace(config, device="warp"), None, "No device 'warp'"),
+        (config, unsavable, "does not say how its architecture is built again"),
+        (config, elsewhere, "tells 10 classes apart, five 5"),
+    ]
+    before = contents(measured)
+    for wrong, anchors, message in cases:
+        for run, overwrite in ((RunFolder(tmp_path / "new"), False), (RunFolder(measured), True)):
+            with pytest.raises(StitchError, match=message):
+                fit_run(run, wrong, anchors, overwrite=overwrite)
+        assert not (tmp_path / "new").exists(), message
+        assert contents(measured) == before, message
+
+
+def test_images_of_other_classes_are_refused(config, tmp_path, digit_models, photos):
+    many = photos("many", tuple(f"class{number:02}" for number in range(11)))
+    with pytest.raises(StitchError, match="labels up to 10; the anchors tell 10 classes apart"):
+        fit_run(RunFolder(tmp_path / "new"), replace(config, data=DataConfig(str(many))))
+    named = [load_anchor(text) for text in digit_models]
+    for anchor in named:
+        anchor.classes = ("bee", "ant", *map(str, range(8)))
+    with pytest.raises(StitchError, match=r"Class 0 is 'ant' in .* and 'bee' for the anchors"):
+        fit_run(
+            RunFolder(tmp_path / "new"),
+            replace(config, data=DataConfig(str(photos("two")))),
+            named,
+        )

@@ -1,0 +1,77 @@
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from stitchable.errors import StitchError
+from stitchable.network import StitchedNetwork
+from stitchable.runs.config import DataConfig, SweepConfig
+from stitchable.runs.folder import RunFolder
+from stitchable.runs.sweep import sweep_run
+from stitchable.runs.train import train_run
+from stitchable.training.samplers import UniformSampler
+
+
+def test_train_writes_network_log_and_summary(fitted, digits, quick, same_weights, lines):
+    run, records, started = RunFolder(fitted), [], []
+    options = replace(quick, epochs=2)
+    summary = train_run(
+        run, data=digits, options=options, seed=5, on_start=started.append, on_step=records.append
+    )
+    network = StitchedNetwork.from_pretrained(run.network)
+    sampler = UniformSampler(network.space, seed=5)
+    assert started == [10]
+    assert lines(run.train_file) == [asdict(record) for record in records]
+    assert [line["stitch"] for line in lines(run.train_file)] == [str(sampler(step)) for step in range(10)]
+    assert [line["step"] for line in lines(run.train_file)] == list(range(10))
+    assert json.loads(run.train_summary_file.read_text()) == asdict(summary)
+    assert sum(summary.counts.values()) == summary.steps == 10
+    assert not same_weights(run.network, run.fitted)
+    assert not run.training_file.exists()
+    values = run.read_config()
+    assert (values["seed"], values["train"]["epochs"], values["data"]["train"]) == (5, 2, "digits:train")
+
+
+def test_train_takes_the_batch_that_there_is(fitted, tmp_path, quick, lines, photos):
+    run, data = RunFolder(fitted), DataConfig(train=str(photos("few")))
+    summary = train_run(run, data=data, options=replace(quick, epochs=3, batch_size=1000))
+    assert summary.steps == 3
+    assert {line["images"] for line in lines(run.train_file)} == {16}
+
+
+def test_a_run_is_trained_once_unless_told_otherwise(fitted, contents, digits, quick):
+    run = RunFolder(fitted)
+    train_run(run, data=digits, options=quick, seed=1)
+    before, weights = contents(fitted), contents(run.network)
+    with pytest.raises(StitchError, match=r"is trained already\. Pass --overwrite"):
+        train_run(run, data=digits, options=quick, seed=1)
+    assert contents(fitted) == before
+    train_run(run, data=digits, options=quick, seed=2, overwrite=True)
+    assert contents(run.network) != weights
+    train_run(run, data=digits, options=quick, seed=1, overwrite=True)  # from the fit, not from seed 2's end
+    assert contents(run.network)["model.safetensors"] == weights["model.safetensors"]
+
+
+def test_training_anew_drops_the_curve_of_the_old_network(fitted, digits, quick):
+    run = RunFolder(fitted)
+    run.curve.write_text("old")
+    train_run(run, data=digits, options=quick)
+    assert not run.curve.exists()
+
+
+def test_a_training_that_fails_loses_nothing(fitted, corrupt, contents, digits, quick):
+    run = RunFolder(fitted)
+    train_run(run, data=digits, options=quick)
+    sweep_run(run, data=digits, options=SweepConfig(images=20))
+    before = contents(fitted)
+    for data, options, message in (
+        (DataConfig(train=str(corrupt)), replace(quick, batch_size=4), r"bee/3\.png does not read"),
+        (digits, replace(quick, lr=1e30, epochs=3, warmup=0.0), "The loss of .* at step"),
+        (digits, replace(quick, augment="flip"), "mirrors"),
+        (DataConfig(), quick, "No images named"),
+    ):
+        with pytest.raises(StitchError, match=message):
+            train_run(run, data=data, options=options, overwrite=True)
+        after = contents(fitted)
+        after.pop("train.jsonl.partial", None)  # the log of the failure itself
+        assert after == before, message
