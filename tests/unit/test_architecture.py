@@ -48,25 +48,11 @@ ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}
 # The package itself only says where its public names live; they are loaded when they are asked for.
 ALLOWED["stitchable"] = set(TABLE) - {"report", "runs", "demo", "cli", "__main__"}
 
-WITHOUT_TORCH = [
-    "errors",
-    "stitch",
-    "feature",
-    "input_spec",
-    "units",
-    "cost.parts",
-    "space",
-    "report",
-    "evaluation.curve",
-    "evaluation.pareto",
-    "evaluation.pick",
-    "evaluation.statistics",
-    "data.augment",
-    "training.options",
-    "runs.config",
-    "runs.folder",
-    "cli",
-]
+WITHOUT_TORCH = {
+    *("errors", "stitch", "feature", "input_spec", "units", "cost.parts", "space", "report", "cli"),
+    *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
+    *("data.augment", "training.options", "runs.config", "runs.folder"),
+}
 
 
 @dataclass(frozen=True)

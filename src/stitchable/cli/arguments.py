@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         for name in SECTIONS:
             if name in given and not isinstance(given[name], Namespace):
                 raise StitchError(f"{name!r} holds keys of its own, such as {name}.…; got {given[name]!r}.")
-        parsed: Namespace = parser.instantiate_classes(given)
+        parsed: Namespace = parser.instantiate(given)
         return parsed
     except ArgumentError as error:
         raise StitchError(_one_line(parser, error)) from None
@@ -78,21 +79,28 @@ def parse_with_run(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         run = RunFolder(parser.parse_args(list(words)).run)
     except ArgumentError as error:
         raise StitchError(_one_line(parser, error)) from None
-    values = run.read_config()
+    stored = _stored_words(parser, run)
     try:
-        parser.set_defaults(_known(parser, values))
-        return parse(parser, words)
-    except (KeyError, TypeError, ValueError) as error:
+        parse(parser, [*stored, str(run.path)])
+    except StitchError as error:
         raise StitchError(f"{run.config_file} does not fit this command: {error}") from None
+    return parse(parser, [*stored, *words])
 
 
-def _known(parser: ArgumentParser, values: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {}
-    for key, value in values.items():
-        nested = value if isinstance(value, Mapping) else None
-        flat.update({f"{key}.{inner}": each for inner, each in nested.items()} if nested else {key: value})
-    keys = option_names(parser)
-    return {key: value for key, value in flat.items() if key in keys}
+def _stored_words(parser: ArgumentParser, run: RunFolder) -> list[str]:
+    """A run's configuration as words of the command line, which are checked as those are."""
+    flat: dict[str, Any] = {}
+    for key, value in run.read_config().items():
+        if key in SECTIONS and not isinstance(value, Mapping):
+            raise StitchError(f"{run.config_file}: {key!r} holds keys of its own; got {value!r}.")
+        nested = value.items() if isinstance(value, Mapping) else ()
+        flat.update({f"{key}.{inner}": each for inner, each in nested} if key in SECTIONS else {key: value})
+    names = option_names(parser)
+    return [
+        f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in flat.items()
+        if key in names and value is not None  # what may be null is null by default
+    ]
 
 
 def option_names(parser: ArgumentParser) -> set[str]:
