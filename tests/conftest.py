@@ -39,9 +39,9 @@ def cifar_resnets() -> Path:
 
 @pytest.fixture(scope="session")
 def outline() -> Callable[..., Outline]:
-    """Builder of outlines whose costs are round numbers: blocks cost ``width`` MACs and params."""
+    """Builder of outlines: every part has ``width`` params and costs ``macs``, by default as many."""
 
-    def build(name: str, depth: int | Sequence[int], width: int = 8) -> Outline:
+    def build(name: str, depth: int | Sequence[int], width: int = 8, macs: int | None = None) -> Outline:
         """Plain tokens for a depth; maps that halve their grid and double their width for stages."""
         stages = (0,) * depth if isinstance(depth, int) else tuple(_stages(depth))
         if isinstance(depth, int):
@@ -49,8 +49,9 @@ def outline() -> Callable[..., Outline]:
         else:
             features = [FeatureSpec("map", width, (16, 16))]
             features += [FeatureSpec("map", width << s, (16 >> s, 16 >> s), stage=s) for s in stages]
-        blocks = tuple(PartCost(width, ((f"{name} block {i}", width),)) for i in range(len(stages)))
-        stem, head = (PartCost(width, ((f"{name} {part}", width),)) for part in ("stem", "head"))
+        macs = width if macs is None else macs
+        blocks = tuple(PartCost(macs, ((f"{name} block {i}", width),)) for i in range(len(stages)))
+        stem, head = (PartCost(macs, ((f"{name} {part}", width),)) for part in ("stem", "head"))
         return Outline(name, tuple(features), stages, stem, blocks, head)
 
     return build
