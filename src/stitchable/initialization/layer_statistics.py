@@ -16,7 +16,7 @@ from stitchable.space.space import StitchingSpace
 Cut = tuple[str, int]
 """An anchor's name and the number of one of its cuts; cut ``i`` lies before block ``i``."""
 
-ROWS_AT_ONCE = 2048
+ROWS_AT_ONCE = 1024
 """Rows that are turned to float64 and multiplied together; bounds the extra memory of an update."""
 
 
@@ -104,8 +104,8 @@ class LayerStatistics:
         if most and not self._shift:
             self._shift = {cut: parts[0].double().mean(0) for cut, parts in split.items()}
         for number in range(pieces if most else 0):
-            # float32 minus float64 gives float64 in one pass.
-            self._add({cut: parts[number] - self._shift[cut] for cut, parts in split.items()})
+            # To float64 first: a difference of mixed types is many times slower than two passes.
+            self._add({cut: parts[number].double() - self._shift[cut] for cut, parts in split.items()})
 
     def _add(self, features: Mapping[Cut, Tensor]) -> None:
         for cut, x in features.items():
@@ -114,7 +114,7 @@ class LayerStatistics:
         for cut, gram in self._gram.items():
             gram.addmm_(features[cut].T, features[cut])
         for cut, square in self._square.items():
-            square += torch.linalg.vector_norm(features[cut], dim=0).square_()
+            square += torch.linalg.vecdot(features[cut], features[cut], dim=0)
         for layer, cross in self._cross.items():
             for product in self.products[layer]:
                 cross.addmm_(_total(product.fronts, features).T, _total(product.ends, features))
