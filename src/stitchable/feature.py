@@ -14,11 +14,12 @@ class FeatureSpec:
 
     Attributes:
         kind: ``"tokens"`` for ``(batch, prefix_tokens + rows · columns, width)``, ``"map"`` for
-            ``(batch, width, rows, columns)``.
+            ``(batch, width, rows, columns)``, or ``(batch, rows, columns, width)`` if ``channels_last``.
         width: Number of channels.
         grid: Rows and columns of the spatial positions.
         prefix_tokens: Class, distillation and register tokens in front of the grid (tokens only).
         stage: Index of the stage whose blocks produced the feature; 0 behind the stem.
+        channels_last: Whether a map's channels are its last axis, as in Swin.
     """
 
     kind: Kind
@@ -26,6 +27,7 @@ class FeatureSpec:
     grid: tuple[int, int]
     prefix_tokens: int = 0
     stage: int = 0
+    channels_last: bool = False
 
     @property
     def positions(self) -> int:
@@ -43,6 +45,8 @@ class FeatureSpec:
         """
         if self.kind == "tokens":
             return (batch, self.positions, self.width)
+        if self.channels_last:
+            return (batch, *self.grid, self.width)
         return (batch, self.width, *self.grid)
 
     def mismatch(self, other: FeatureSpec) -> str | None:

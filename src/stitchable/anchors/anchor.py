@@ -153,6 +153,8 @@ def _outline(anchor: Anchor) -> Outline:
 
 
 def _spec(name: str, split: Split, x: Tensor, *, stage: int) -> FeatureSpec:
+    if x.ndim == 4 and split.channels_last:
+        return FeatureSpec("map", x.shape[3], (x.shape[1], x.shape[2]), stage=stage, channels_last=True)
     if x.ndim == 4:
         return FeatureSpec("map", x.shape[1], (x.shape[2], x.shape[3]), stage=stage)
     if x.ndim != 3:

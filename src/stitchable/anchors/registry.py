@@ -20,24 +20,28 @@ class Family:
         name: Short name, such as ``"plain ViT"``.
         library: Where its classes come from.
         granularity: What one block is, in words.
-        classes: The model classes it splits, exactly these: a subclass may compute something else.
+        classes: Full names of the model classes it splits, exactly these: a subclass may compute something
+            else. Names, so that asking for a family imports no library.
         split: From a model of these classes to its split; raises `StitchError` for a model it must
             refuse, with the reason.
+        unsupported: What of these classes it refuses and why, for the table in the documentation; empty if
+            nothing.
     """
 
     name: str
     library: str
     granularity: str
-    classes: tuple[type[nn.Module], ...]
+    classes: tuple[str, ...]
     split: Callable[[nn.Module], Split]
+    unsupported: str = ""
 
 
 @cache
 def families() -> tuple[Family, ...]:
     """All families, in the order in which they are asked."""
-    from stitchable.anchors import regnet, resnet, vit
+    from stitchable.anchors import timm_families
 
-    return (vit.FAMILY, resnet.FAMILY, regnet.FAMILY)
+    return timm_families.FAMILIES
 
 
 def family_of(model: nn.Module) -> Family:
@@ -46,10 +50,11 @@ def family_of(model: nn.Module) -> Family:
     Raises:
         StitchError: No family knows the model's class.
     """
+    name = f"{type(model).__module__}.{type(model).__qualname__}"
     for family in families():
-        if type(model) in family.classes:
+        if name in family.classes:
             return family
-    known = ", ".join(sorted({cls.__name__ for family in families() for cls in family.classes}))
+    known = ", ".join(sorted({cls.rpartition(".")[2] for family in families() for cls in family.classes}))
     raise StitchError(
         f"No family splits models of class {type(model).__name__}; known classes: {known}. "
         "Describe it yourself in a few lines: see 'Your own architecture' in the README."

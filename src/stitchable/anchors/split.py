@@ -76,7 +76,9 @@ class Split:
         head: Everything after the last block: norm, pooling, classifier.
         stages: Stage of every block, non-decreasing from 0; plain ViTs have one stage.
         prefix_tokens: For token features, how many class, distillation and register tokens lead.
-        grid: For token features, rows and columns of the patches; for maps it is read off.
+        grid: For token features, rows and columns of the patches; a square where left out. For maps it is
+            read off.
+        channels_last: Whether the channels of maps are their last axis, as in Swin.
     """
 
     stem: Part
@@ -85,3 +87,4 @@ class Split:
     stages: tuple[int, ...]
     prefix_tokens: int = 0
     grid: tuple[int, int] | None = None
+    channels_last: bool = False

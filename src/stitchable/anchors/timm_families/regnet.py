@@ -30,6 +30,6 @@ FAMILY = Family(
     name="RegNet",
     library="timm",
     granularity="one residual block",
-    classes=(RegNet,),
+    classes=("timm.models.regnet.RegNet",),
     split=split,
 )

@@ -35,6 +35,6 @@ FAMILY = Family(
     name="ResNet",
     library="timm",
     granularity="one residual block (basic or bottleneck)",
-    classes=(ResNet,),
+    classes=("timm.models.resnet.ResNet",),
     split=split,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -54,6 +53,9 @@ FAMILY = Family(
     name="plain ViT",
     library="timm",
     granularity="one transformer block (attention and MLP)",
-    classes=(VisionTransformer, VisionTransformerDistilled),
+    classes=(
+        "timm.models.vision_transformer.VisionTransformer",
+        "timm.models.deit.VisionTransformerDistilled",
+    ),
     split=split,
 )
