@@ -32,5 +32,5 @@ def run(words: Sequence[str]) -> None:
     print(f"device     {choose_device()} ({torch.get_num_threads()} threads)")
     print("families")
     for family in families():
-        classes = ", ".join(cls.__name__ for cls in family.classes)
+        classes = ", ".join(cls.rpartition(".")[2] for cls in family.classes)
         print(f"  {family.name:<12}{family.library}: {classes}; a block is {family.granularity}")
