@@ -200,3 +200,27 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
         return found
 
     return read
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Callable[..., Path]:
+    """Writer of a folder of grey 8×8 images, eight per class."""
+    from PIL import Image
+
+    def write(name: str, classes: tuple[str, ...] = ("ant", "bee")) -> Path:
+        for label, word in enumerate(classes):
+            (tmp_path / name / word).mkdir(parents=True)
+            for number in range(8):
+                Image.new("L", (8, 8), 20 * number + label).save(tmp_path / name / word / f"{number}.png")
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def corrupt(photos: Callable[..., Path]) -> Path:
+    """Photos of which bee/3.png breaks off."""
+    root = photos("corrupt")
+    broken = root / "bee" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    return root

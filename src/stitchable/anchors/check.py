@@ -55,6 +55,11 @@ def check_anchor(anchor: Anchor, *, batch: int = 2, seed: int = 0) -> Conformanc
         expected = anchor.model(images)
         if not isinstance(expected, Tensor) or expected.ndim != 2:
             raise StitchError(f"{anchor.name}: the model does not return logits (batch, classes).")
+        if anchor.classes and len(anchor.classes) != expected.shape[1]:
+            raise StitchError(
+                f"{anchor.name} has {len(anchor.classes)} class names for {expected.shape[1]} logits. "
+                "Give one name per logit, or none."
+            )
         x = images
         for cut in range(anchor.depth + 1):
             x = _run_part(anchor, cut, x)

@@ -20,6 +20,7 @@ from torch import nn
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.module import anchor_from_module
+from stitchable.anchors.saved_config import check_config
 from stitchable.anchors.source import CodeSource, TimmSource
 from stitchable.anchors.weights import load_weights
 from stitchable.errors import StitchError
@@ -132,19 +133,23 @@ def write_folder(
             path = folder / _code_file(anchor.source)
             path.parent.mkdir(exist_ok=True)
             path.write_text(anchor.source.text, encoding="utf-8")
-    weights = folder / (WEIGHTS + ".partial")
-    save_model(module, str(weights), metadata={"format": "pt"})
-    partial = folder / (CONFIG + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    weights.replace(folder / WEIGHTS)
-    partial.replace(folder / CONFIG)
+    weights, partial = (folder / f"{name}.partial" for name in (WEIGHTS, CONFIG))
+    try:
+        save_model(module, str(weights), metadata={"format": "pt"})
+        partial.write_text(text, encoding="utf-8")
+        weights.replace(folder / WEIGHTS)
+        partial.replace(folder / CONFIG)
+    finally:  # nothing is left of them unless writing failed
+        weights.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def read_config(folder: Path, kind: FolderKind) -> dict[str, Any]:
     """Configuration of a folder.
 
     Raises:
-        StitchError: No such folder, another kind, a broken file, or a newer format.
+        StitchError: No such folder, another kind, a broken file, a newer format, or an entry that is
+            missing or malformed.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -158,6 +163,7 @@ def read_config(folder: Path, kind: FolderKind) -> dict[str, Any]:
         raise StitchError(f"{path} has format {version}; this stitchable reads up to {FORMAT}. Update it.")
     if found != kind:
         raise StitchError(f"{folder} holds a {found}, not a {kind}.")
+    check_config(path, config, kind)
     return config
 
 
@@ -185,12 +191,16 @@ def _build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) -
                 classes=entry["classes"],
                 source=timm_source,
             )
+        if given["kind"] != "code":
+            raise StitchError(f"{folder} has a source of unknown kind {given['kind']!r}. Update stitchable.")
         path = folder / given["text"]
         if not trust_code:
             raise StitchError(
                 f"{folder} brings its own architecture file {given['text']}, which would run as code. "
                 "Read it, then allow it with trust_code=True (--trust_code on the command line)."
             )
+        if not path.is_file():
+            raise StitchError(f"{folder} lacks its architecture file {given['text']}. Copy the folder whole.")
         source = CodeSource(path.read_text(encoding="utf-8"), given["file"], given["function"])
         built = source.build()
     return Anchor(
