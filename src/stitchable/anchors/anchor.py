@@ -208,10 +208,11 @@ def _spec(name: str, split: Split, x: Tensor, *, stage: int) -> FeatureSpec:
 def _parameter_labels(anchor: str, model: nn.Module, split: Split) -> list[tuple[tuple[str, int], ...]]:
     """Per part: one label for all it holds alone, and each shared parameter's own."""
     held = []
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
     for part in (split.stem, *split.blocks, split.head):
         found = {
-            id(parameter): (f"{anchor}.{name}", parameter.numel())
-            for name, parameter in model.named_parameters()
+            id(parameter): (f"{anchor}.{names[id(parameter)]}", parameter.numel())
+            for name, parameter in model.named_parameters(remove_duplicate=False)
             if any(name == used or name.startswith(used + ".") for used in part.uses)
         }
         held.append(found)
