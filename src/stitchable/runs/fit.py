@@ -17,7 +17,7 @@ from stitchable.data.loader import image_loader
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.initialization.fit import LayerFit, fit_least_squares
-from stitchable.network import StitchedNetwork
+from stitchable.network import StitchedNetwork, check_compatible
 from stitchable.runs.config import FitConfig, RunConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
@@ -96,6 +96,7 @@ def fit_run(
         anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
     for anchor in anchors:
         check_anchor(anchor)
+    check_compatible(anchors)  # says more of unlike anchors than their space can
     space, notes = make_space(anchors, config.space, config.prune)
     network = StitchedNetwork(anchors, space, seed=config.seed).to(choose_device(config.device))
     layers: list[LayerFit] = []
