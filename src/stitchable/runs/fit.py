@@ -17,7 +17,7 @@ from stitchable.data.loader import image_loader
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.initialization.fit import LayerFit, fit_least_squares
-from stitchable.network import StitchedNetwork
+from stitchable.network import StitchedNetwork, check_compatible
 from stitchable.runs.config import FitConfig, RunConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
@@ -99,6 +99,7 @@ def fit_run(
         check_anchor(anchor)
     if config.inputs is not None:
         anchors = take_inputs_of(config.inputs, anchors)
+    check_compatible(anchors)  # says more of unlike anchors than their space can
     space, notes = make_space(anchors, config.space, config.prune)
     network = StitchedNetwork(anchors, space, seed=config.seed).to(choose_device(config.device))
     notes += _conversions(network, config)
