@@ -1,5 +1,5 @@
 """Families of timm, one file each."""
 
-from stitchable.anchors.timm_families import regnet, resnet, vit
+from stitchable.anchors.timm_families import efficientnet, mobilenetv3, regnet, resnet, vit
 
-FAMILIES = (vit.FAMILY, resnet.FAMILY, regnet.FAMILY)
+FAMILIES = (vit.FAMILY, resnet.FAMILY, regnet.FAMILY, efficientnet.FAMILY, mobilenetv3.FAMILY)
