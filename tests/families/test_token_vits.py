@@ -1,4 +1,4 @@
-"""ViTs whose blocks are handed a rotary embedding or a shared bias, and those whose class token comes late."""
+"""ViTs whose blocks fetch a rotary embedding or a shared bias, and those whose class token comes late."""
 
 import pytest
 import torch
