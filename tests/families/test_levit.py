@@ -41,7 +41,7 @@ def test_recomposes_bit_for_bit(model, rows, columns):
 
 
 def test_distilled_training_is_refused():
-    anchor = small("levit_256d")
+    anchor = small("levit_128s")
     anchor.model.set_distilled_training(True)
     with pytest.raises(StitchError, match="returns two outputs"):
         anchor_from_module(anchor.model, name="again", input_spec=anchor.input_spec)

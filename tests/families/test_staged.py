@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from timm.layers import GatedMlp
+from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer, Pooling, SepConv
+from timm.models.mlp_mixer import MixerBlock, MlpMixer, ResBlock, SpatialGatingBlock
 
 from stitchable.anchors.check import check_anchor
 from stitchable.anchors.load import anchor_from_timm
@@ -17,17 +20,7 @@ def small(model, **changes):
     return anchor_from_timm(model, arguments=changes, input_spec=IMAGES)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "convnext_atto",
-        "convnext_tiny_hnf",
-        "convnextv2_atto",
-        "mambaout_femto",
-        "caformer_s18",
-        "poolformer_s12",
-    ],
-)
+@pytest.mark.parametrize("model", ["convnext_atto", "convnext_tiny_hnf", "convnextv2_atto", "mambaout_femto"])
 def test_recomposes_bit_for_bit(model):
     anchor = small(model, **TINY)
     found = check_anchor(anchor)
@@ -41,13 +34,36 @@ def test_recomposes_bit_for_bit(model):
         assert torch.equal(anchor.run(anchor.stem(x), 0, 4), expected)
 
 
-@pytest.mark.parametrize("model", ["mixer_s32_224", "resmlp_12_224", "gmlp_ti16_224"])
-def test_mixers(model):
-    arguments = {"img_size": (64, 96), "patch_size": 16, "embed_dim": 16, "num_blocks": 2, "num_classes": 10}
-    anchor = anchor_from_timm(model, arguments=arguments)
+@pytest.mark.parametrize("block", [MixerBlock, ResBlock, SpatialGatingBlock])
+def test_mixers(block):
+    kinds = {} if block is MixerBlock else {"mlp_ratio": 4}
+    if block is SpatialGatingBlock:
+        kinds["mlp_layer"] = GatedMlp
+    model = MlpMixer(10, (64, 96), embed_dim=16, num_blocks=2, block_layer=block, **kinds)
+    anchor = anchor_from_module(
+        model.eval(), name="mixer", input_spec=InputSpec((3, 64, 96), (0.5,) * 3, (0.5,) * 3)
+    )
     check_anchor(anchor)
-    assert anchor.input_spec.size == (3, 64, 96)
     assert [spec.grid for spec in anchor.features] == [(4, 6)] * 3
+
+
+def test_metaformers_with_attention_show_maps():
+    mixers = [Pooling, SepConv, Attention]
+    norms = [LayerNorm2dNoBias, LayerNorm2dNoBias, LayerNormNoBias]
+    model = MetaFormer(
+        num_classes=10,
+        depths=(1, 2, 2),
+        dims=(8, 12, 32),
+        token_mixers=mixers,
+        norm_layers=norms,
+        layer_scale_init_values=None,
+        res_scale_init_values=None,
+    )
+    anchor = anchor_from_module(model.eval(), name="meta", input_spec=IMAGES)
+    check_anchor(anchor)
+    assert anchor.split.stages == (0, 1, 1, 2, 2)
+    assert [spec.grid for spec in anchor.features] == [(16, 16)] * 2 + [(8, 8)] * 2 + [(4, 4)] * 2
+    assert {spec.channels_last for spec in anchor.features} == {False}
 
 
 def test_vgg_blocks_are_convolutions_behind_their_pooling():

@@ -58,11 +58,13 @@ def test_a_bias_shared_by_all_blocks():
     assert anchor.outline.cost.params == sum(p.numel() for p in anchor.model.parameters())
 
 
-def test_learned_rotations_turn_each_block_by_its_own():
-    anchor = small("vit_small_patch16_rope_mixed_224")
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_learned_rotations_turn_each_block_by_its_own(dynamic):
+    anchor = small("vit_small_patch16_rope_mixed_224", dynamic_img_size=dynamic)
+    check_anchor(anchor)
     x = torch.randn(anchor.features[1].shape(1), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        whole = anchor.model.rope.get_embed()
+        whole = anchor.model.rope.get_embed((2, 3))
         for index, block in enumerate(anchor.model.blocks):
             assert torch.equal(anchor.run(x, index, index + 1), block(x, rope=whole[index]))
 
@@ -77,7 +79,6 @@ def test_class_attention_belongs_to_the_head():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dynamic_img_size": True}, "no fixed grid"),
         ({"patch_drop_rate": 0.5}, "drops patches"),
         ({"rope_rescale_coords": 2.0}, "differ from block to block"),
     ],
@@ -85,3 +86,10 @@ def test_class_attention_belongs_to_the_head():
 def test_what_would_be_split_wrongly_is_refused(changes, message):
     with pytest.raises(StitchError, match=message):
         small("vit_small_patch16_dinov3", **changes)
+
+
+def test_a_dynamic_vit_takes_the_size_it_was_built_for():
+    anchor = small("vit_small_patch16_dinov3")
+    assert anchor.model.dynamic_img_size  # timm's choice for these
+    with pytest.raises(StitchError, match=r"Got images of 48×32; this ViT was built for 32×48"):
+        anchor(torch.zeros(1, 3, 48, 32))

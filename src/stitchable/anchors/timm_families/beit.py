@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from timm.models.beit import Beit
-from torch import Tensor, nn
+from torch import Tensor
 
 from stitchable.anchors.registry import Family
 from stitchable.anchors.split import Part, Split, submodule
@@ -15,7 +14,7 @@ _STEM = ("patch_embed", "cls_token", "pos_embed", "pos_drop")
 _HEAD = ("norm", "fc_norm", "head_drop", "head")
 
 
-def _stem(model: Beit, x: Tensor) -> Tensor:
+def _stem(model: Any, x: Tensor) -> Tensor:
     x = model.patch_embed(x)
     x = torch.cat((model.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
     if model.pos_embed is not None:
@@ -34,14 +33,13 @@ def _sharing_block(index: int) -> Part:
     return Part(run, (f"blocks.{index}", "rel_pos_bias"))
 
 
-def _head(model: Beit, x: Tensor) -> Tensor:
+def _head(model: Any, x: Tensor) -> Tensor:
     out: Tensor = model.forward_head(model.norm(x))
     return out
 
 
-def split(model: nn.Module) -> Split:
+def split(model: Any) -> Split:
     """Split a BEiT after its embedding and between its blocks."""
-    assert isinstance(model, Beit)
     grid = model.patch_embed.grid_size
     depth = len(model.blocks)
     own = model.rel_pos_bias is None

@@ -4,46 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from timm.models.levit import Levit, LevitStage
-from torch import Tensor, nn
+from torch import Tensor
 
 from stitchable.anchors.registry import Family
 from stitchable.anchors.split import Part, Split, in_turn, stage_blocks
 from stitchable.errors import StitchError
 
 
-def _stem(model: Levit, x: Tensor) -> Tensor:
+def _stem(model: Any, x: Tensor) -> Tensor:
     out: Tensor = model.stem(x).permute(0, 2, 3, 1)
     return out
 
 
 def _block(stage: int, index: int, *, opens: bool) -> Part:
     def run(model: Any, x: Tensor) -> Tensor:
-        holder: LevitStage = model.stages[stage]
+        holder = model.stages[stage]
         _, rows, columns, _ = x.shape
         x = x.flatten(1, 2)
         if opens:
             x = holder.downsample(x)
             rows, columns = (rows - 1) // 2 + 1, (columns - 1) // 2 + 1
-        x = holder.blocks[index](x)
-        return x.unflatten(1, (rows, columns))
+        out: Tensor = holder.blocks[index](x)
+        return out.reshape(out.shape[0], rows, columns, -1)
 
     block = f"stages.{stage}.blocks.{index}"
     return Part(run, (f"stages.{stage}.downsample", block) if opens else (block,))
 
 
-def _head(model: Levit, x: Tensor) -> Tensor:
+def _head(model: Any, x: Tensor) -> Tensor:
     out: Tensor = model.forward_head(x if model.use_conv else x.flatten(1, 2))
     return out
 
 
-def split(model: nn.Module) -> Split:
+def split(model: Any) -> Split:
     """Split a LeViT; one block is attention and MLP, and a stage's first block holds its down-sampling.
 
     The tokens of the plain LeViT are shown as maps with their channels last, the same numbers in the same
     order, so that a feature tells its grid.
     """
-    assert isinstance(model, Levit)
     if getattr(model, "distilled_training", False):
         raise StitchError(
             "A distilled LeViT in distilled training returns two outputs. Switch distilled training off."

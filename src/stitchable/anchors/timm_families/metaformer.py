@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from timm.models.metaformer import MetaFormer
-from torch import Tensor, nn
+from torch import Tensor
 
 from stitchable.anchors.registry import Family
 from stitchable.anchors.split import Part, Split, in_turn, stage_blocks
@@ -20,21 +19,19 @@ def _on_tokens(part: Part) -> Part:
     def run(model: Any, x: Tensor) -> Tensor:
         if opening is not None:
             x = opening.run(model, x)
-        rows, columns = x.shape[2:]
-        x = inner.run(model, x.flatten(2).transpose(1, 2))
-        return x.transpose(1, 2).unflatten(2, (rows, columns))
+        shape = x.shape
+        return inner.run(model, x.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(shape)
 
     return Part(run, part.uses)
 
 
-def _head(model: MetaFormer, x: Tensor) -> Tensor:
+def _head(model: Any, x: Tensor) -> Tensor:
     out: Tensor = model.forward_head(x)
     return out
 
 
-def split(model: nn.Module) -> Split:
+def split(model: Any) -> Split:
     """Split a MetaFormer between its blocks; the first block of a stage holds its down-sampling."""
-    assert isinstance(model, MetaFormer)
     names = [f"stages.{index}" for index in range(len(model.stages))]
     blocks, stages = stage_blocks(model, names, opening=("downsample",), blocks="blocks")
     return Split(

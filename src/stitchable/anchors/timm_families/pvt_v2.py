@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from timm.models.pvt_v2 import PyramidVisionTransformerV2
-from torch import Tensor, nn
+from torch import Tensor
 
 from stitchable.anchors.registry import Family
 from stitchable.anchors.split import Part, Split
@@ -20,28 +19,27 @@ def _block(stage: int, index: int, *, opens: bool, closes: bool) -> Part:
         holder = model.stages[stage]
         if opens:
             x = holder.downsample(_channels_first(x))
-        _, rows, columns, _ = x.shape
-        x = holder.blocks[index](x.flatten(1, 2), (rows, columns))
+        shape = x.shape
+        x = holder.blocks[index](x.flatten(1, 2), tuple(shape[1:3]))
         if closes:
             x = holder.norm(x)
-        return x.unflatten(1, (rows, columns))
+        return x.reshape(shape)
 
     uses = [f"blocks.{index}"] + ["downsample"] * opens + ["norm"] * closes
     return Part(run, tuple(f"stages.{stage}.{name}" for name in uses))
 
 
-def _head(model: PyramidVisionTransformerV2, x: Tensor) -> Tensor:
+def _head(model: Any, x: Tensor) -> Tensor:
     out: Tensor = model.forward_head(_channels_first(x))
     return out
 
 
-def split(model: nn.Module) -> Split:
+def split(model: Any) -> Split:
     """Split a PVT v2 between its blocks.
 
     The first block of a stage holds its patch embedding, the last one its norm. The blocks want rows and
     columns, so the tokens are shown as maps with their channels last: the same numbers in the same order.
     """
-    assert isinstance(model, PyramidVisionTransformerV2)
     depths = [len(stage.blocks) for stage in model.stages]
     return Split(
         stem=Part(lambda model, x: model.patch_embed(x), ("patch_embed",)),

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from timm.models.vision_transformer_relpos import VisionTransformerRelPos
-from torch import Tensor, nn
+from torch import Tensor
 
 from stitchable.anchors.registry import Family
 from stitchable.anchors.split import Part, Split, submodule
 
 
-def _stem(model: VisionTransformerRelPos, x: Tensor) -> Tensor:
+def _stem(model: Any, x: Tensor) -> Tensor:
     out: Tensor = model.patch_embed(x)
     if model.cls_token is not None:
         out = torch.cat((model.cls_token.expand(out.shape[0], -1, -1), out), dim=1)
@@ -29,14 +28,13 @@ def _sharing_block(index: int) -> Part:
     return Part(run, (f"blocks.{index}", "shared_rel_pos"))
 
 
-def _head(model: VisionTransformerRelPos, x: Tensor) -> Tensor:
+def _head(model: Any, x: Tensor) -> Tensor:
     out: Tensor = model.forward_head(model.norm(x))
     return out
 
 
-def split(model: nn.Module) -> Split:
+def split(model: Any) -> Split:
     """Split a ViT with relative positions after its embedding and between its blocks."""
-    assert isinstance(model, VisionTransformerRelPos)
     grid = model.patch_embed.grid_size
     depth = len(model.blocks)
     own = model.shared_rel_pos is None

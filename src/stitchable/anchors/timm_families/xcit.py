@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from timm.models.xcit import Xcit
-from torch import Tensor, nn
+from torch import Tensor
 
 from stitchable.anchors.registry import Family
 from stitchable.anchors.split import Part, Split
@@ -13,25 +12,24 @@ from stitchable.anchors.split import Part, Split
 _HEAD = ("cls_token", "cls_attn_blocks", "norm", "head_drop", "head")
 
 
-def _stem(model: Xcit, x: Tensor) -> Tensor:
+def _stem(model: Any, x: Tensor) -> Tensor:
     x, grid = model.patch_embed(x)
     if model.pos_embed is not None:
         place = model.pos_embed(x.shape[0], *grid)
         x = x + place.reshape(x.shape[0], -1, x.shape[1]).permute(0, 2, 1)
     out: Tensor = model.pos_drop(x)
-    return out.unflatten(1, grid)
+    return out.reshape(out.shape[0], *grid, -1)
 
 
 def _block(index: int) -> Part:
     def run(model: Any, x: Tensor) -> Tensor:
-        _, rows, columns, _ = x.shape
-        out: Tensor = model.blocks[index](x.flatten(1, 2), rows, columns)
-        return out.unflatten(1, (rows, columns))
+        out: Tensor = model.blocks[index](x.flatten(1, 2), *x.shape[1:3])
+        return out.reshape(x.shape)
 
     return Part(run, (f"blocks.{index}",))
 
 
-def _head(model: Xcit, x: Tensor) -> Tensor:
+def _head(model: Any, x: Tensor) -> Tensor:
     x = x.flatten(1, 2)
     if model.cls_attn_blocks is not None:
         x = model.forward_cls(x)
@@ -39,13 +37,12 @@ def _head(model: Xcit, x: Tensor) -> Tensor:
     return out
 
 
-def split(model: nn.Module) -> Split:
+def split(model: Any) -> Split:
     """Split an XCiT between its blocks of patches; the class-attention blocks belong to the head.
 
     Its blocks want rows and columns, so the tokens are shown as a map with its channels last: the same
     numbers in the same order.
     """
-    assert isinstance(model, Xcit)
     depth = len(model.blocks)
     return Split(
         stem=Part(_stem, ("patch_embed", "pos_embed", "pos_drop")),
