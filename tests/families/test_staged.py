@@ -3,6 +3,8 @@
 import pytest
 import torch
 from timm.layers import GatedMlp
+from timm.models.convmixer import ConvMixer
+from timm.models.focalnet import FocalNet
 from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer, Pooling, SepConv
 from timm.models.mlp_mixer import MixerBlock, MlpMixer, ResBlock, SpatialGatingBlock
 
@@ -64,6 +66,20 @@ def test_metaformers_with_attention_show_maps():
     assert anchor.split.stages == (0, 1, 1, 2, 2)
     assert [spec.grid for spec in anchor.features] == [(16, 16)] * 2 + [(8, 8)] * 2 + [(4, 4)] * 2
     assert {spec.channels_last for spec in anchor.features} == {False}
+
+
+@pytest.mark.parametrize(
+    ("model", "stages", "grids"),
+    [
+        (FocalNet(num_classes=10, embed_dim=8, depths=(1, 2, 1, 1)), (0, 1, 1, 2, 3), (16, 16, 8, 8, 4, 2)),
+        (ConvMixer(dim=8, depth=2, patch_size=8, num_classes=10), (0, 0), (8, 8, 8)),
+    ],
+)
+def test_by_class(model, stages, grids):
+    anchor = anchor_from_module(model.eval(), name="own", input_spec=IMAGES)
+    check_anchor(anchor)
+    assert anchor.split.stages == stages
+    assert tuple(spec.grid[0] for spec in anchor.features) == grids
 
 
 def test_vgg_blocks_are_convolutions_behind_their_pooling():

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 import yaml
 
 from stitchable.anchors.check import check_anchor
@@ -34,5 +36,8 @@ def test_recomposes_bit_for_bit(row):
 
 @pytest.mark.slow
 def test_every_family_of_timm_is_in_the_table():
-    seen = {family_of(built(row).model).name for row in ROWS}
+    seen = set()
+    for row in ROWS:
+        with torch.device("meta"):  # a class needs no weights
+            seen.add(family_of(timm.create_model(row["model"], **row.get("arguments", {}))).name)
     assert seen == {family.name for family in families() if family.library == "timm"}
