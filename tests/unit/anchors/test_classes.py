@@ -109,5 +109,5 @@ def test_a_source_that_builds_another_model_is_refused_before_any_training(resne
     lying = anchor_from_module(
         anchor.model, name="a", input_spec=anchor.input_spec, source=TimmSource("resnet18")
     )
-    with pytest.raises(StitchError, match=r"^a: timm's resnet18 \{'num_classes': 3\} has another bn1\.bias"):
+    with pytest.raises(StitchError, match=r"^a: timm's resnet18 \{'num_classes': 3\} has another fc\.weight"):
         with_classes(lying, CLASSES)
