@@ -12,7 +12,7 @@ from torch import nn
 from stitchable.errors import StitchError
 from stitchable.training.optim import build_schedule, make_optimizer, parameter_groups
 from stitchable.training.options import FinetuneOptions
-from stitchable.training.step import Batches, take_step, train_mode
+from stitchable.training.step import Batches, memory_format, take_step, train_mode
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,12 @@ def finetune(
         StitchError: The loss is not finite (the step is not taken), or an epoch gave no batch.
     """
     options = options or FinetuneOptions()
-    device = next(model.parameters()).device
+    device, layout = next(model.parameters()).device, memory_format(options)
     trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     optimizer = build_finetune_optimizer(model, head, options)
     schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
     began, step = time.monotonic(), 0
+    model.to(memory_format=layout)
     try:
         for epoch in range(options.epochs):
             head_only = epoch < options.head_epochs
@@ -76,7 +77,7 @@ def finetune(
             total, seen, rates = 0.0, 0, {"backbone": 0.0, "head": 0.0}
             for images, labels in batches(epoch):
                 rates.update({group["name"]: group["lr"] for group in optimizer.param_groups})
-                batch = images.to(device), labels.to(device)
+                batch = images.to(device, memory_format=layout), labels.to(device)
                 loss = take_step(
                     model, batch, optimizer=optimizer, options=options, what="the model", step=step
                 )
@@ -93,7 +94,7 @@ def finetune(
     finally:
         optimizer.zero_grad(set_to_none=True)
         _set_trainable(model, trainable)
-        model.eval()
+        model.eval().to(memory_format=torch.contiguous_format)
 
 
 def _set_trainable(model: nn.Module, names: Collection[str]) -> None:

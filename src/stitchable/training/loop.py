@@ -17,7 +17,7 @@ from stitchable.stitch import Stitch
 from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers import Sampler
-from stitchable.training.step import Batches, take_step, train_mode
+from stitchable.training.step import Batches, memory_format, take_step, train_mode
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,12 @@ def train(
     Source: Pan et al. 2023, Algorithm 1.
     """
     options = options or TrainOptions()
-    device = next(network.parameters()).device
+    device, layout = next(network.parameters()).device, memory_format(options)
     optimizer = build_optimizer(network, options)
     schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
     counts: Counter[str] = Counter()
     began, step = time.monotonic(), 0
+    network.to(memory_format=layout)
     try:
         for epoch in range(options.epochs):
             train_mode(network, options)
@@ -100,7 +101,7 @@ def train(
                 stitch = sampler(step)
                 loss = take_step(
                     partial(network, stitch=stitch),
-                    (images.to(device), labels.to(device)),
+                    (images.to(device, memory_format=layout), labels.to(device)),
                     optimizer=optimizer,
                     options=options,
                     what=str(stitch),
@@ -115,7 +116,7 @@ def train(
                 raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
     finally:
         optimizer.zero_grad(set_to_none=True)
-        network.eval()
+        network.eval().to(memory_format=torch.contiguous_format)
     return TrainSummary(step, time.monotonic() - began, dict(counts.most_common()))
 
 

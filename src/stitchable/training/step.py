@@ -57,6 +57,11 @@ def take_step(
     return value
 
 
+def memory_format(options: StepOptions) -> torch.memory_format:
+    """How maps, and the weights of convolutions, lie in memory."""
+    return torch.channels_last if options.channels_last else torch.contiguous_format
+
+
 def train_mode(module: nn.Module, options: StepOptions) -> None:
     """Training mode; BatchNorm stays in eval mode where its statistics are frozen."""
     module.train()

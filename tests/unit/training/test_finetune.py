@@ -87,6 +87,21 @@ def test_training_is_that_of_a_plain_loop(model, batches, batch_norm, optimizer)
         torch.testing.assert_close(value, twin.state_dict()[key], rtol=1e-7, atol=1e-9)
 
 
+def test_channels_last_changes_the_layout_and_not_the_numbers(model, batches):
+    seen, twin = [], copy.deepcopy(model)
+    model.layer1.register_forward_hook(
+        lambda part, given, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
+    )
+    chosen = {"epochs": 2, "head_epochs": 1, "lr": 1e-3}
+    records = run(model, batches, channels_last=True, **chosen)
+    expected = run(twin, batches, **chosen)
+    assert seen == [True] * 6
+    assert all(parameter.is_contiguous() for parameter in model.parameters())
+    assert [record.loss for record in records] == pytest.approx([record.loss for record in expected])
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value, twin.state_dict()[key], rtol=1e-7, atol=1e-9)
+
+
 def test_records_say_what_was_trained_and_how_fast(model, batches):
     asked = []
     records = run(
