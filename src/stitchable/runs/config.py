@@ -29,6 +29,23 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class InputConfig:
+    """What images a fine-tuned anchor shall take; anchors that are stitched must agree.
+
+    Attributes:
+        size: Rows and columns, in pixels; ``None`` means the model's own, as for all of these.
+        mean: Subtracted from pixel values in [0, 1]; one number, or one per channel.
+        std: Divides the difference; likewise.
+        crop_pct: Share of the resized image that the centre crop keeps along each side in evaluation.
+    """
+
+    size: int | None = None
+    mean: float | list[float] | None = None
+    std: float | list[float] | None = None
+    crop_pct: float | None = None
+
+
+@dataclass(frozen=True)
 class FitConfig:
     """How stitching layers are initialised.
 
