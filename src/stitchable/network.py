@@ -19,7 +19,9 @@ from stitchable.cost.parts import Cost
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
 from stitchable.layers.stitching import StitchingLayer
+from stitchable.modes import evaluating
 from stitchable.space.build import SpaceOptions, build_space
+from stitchable.space.outline import Outline
 from stitchable.space.prune import ListedSpace
 from stitchable.space.space import StitchingSpace
 from stitchable.space.steps import Step
@@ -66,11 +68,8 @@ class StitchedNetwork(nn.Module):
         check_compatible(anchors)
         outlines = [anchor.outline for anchor in anchors]
         self.space = space if isinstance(space, StitchingSpace) else build_space(outlines, space)
+        check_space(self.space, outlines)
         by_name = {anchor.name: anchor for anchor in anchors}
-        if by_name.keys() != self.space.outlines.keys():
-            raise StitchError(
-                f"The space is of the anchors {', '.join(self.space.outlines)}; got {', '.join(by_name)}."
-            )
         # A ModuleDict is a mapping, which torch's own types do not say.
         self.anchors = cast(
             Mapping[str, Anchor], nn.ModuleDict({name: by_name[name] for name in self.space.outlines})
@@ -84,7 +83,20 @@ class StitchedNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         for layer in self.layers.values():
             layer.reset_kaiming(generator)
+        self._start_prefixes()
         self._spans = lru_cache(maxsize=4096)(self.space.spans)
+
+    @torch.no_grad()
+    def _start_prefixes(self) -> None:
+        """Prefix tokens that a front does not have begin as the end anchor's own stem gives them."""
+        for name, joints in self.space.layers.items():
+            layer, anchor = self.layers[name], self.anchors[joints[0].end]
+            device = next(anchor.parameters()).device
+            if layer.prefix is None or device.type == "meta":
+                continue
+            with evaluating(anchor):
+                tokens = anchor.stem(torch.zeros(1, *anchor.input_spec.size, device=device))
+            layer.set_prefix(tokens[0, layer.kept : layer.end.prefix_tokens])
 
     def forward(self, x: Tensor, stitch: Stitch | str) -> Tensor:
         """Run one stitch.
@@ -177,14 +189,22 @@ def check_compatible(anchors: Sequence[Anchor]) -> None:
     """Make sure that anchors take the same images and tell the same classes apart.
 
     Raises:
-        StitchError: They differ; the message names the two anchors and what differs.
+        StitchError: They differ; the message names the two anchors and what differs. Or one of them has
+            another number of class names than of logits.
     """
+    for anchor in anchors:
+        if anchor.classes and len(anchor.classes) != anchor.class_count:
+            raise StitchError(
+                f"{anchor.name} has {len(anchor.classes)} class names for {anchor.class_count} logits. "
+                "Give one name per logit, or none."
+            )
     for first, other in combinations(anchors, 2):
         reason = first.input_spec.mismatch(other.input_spec)
         if reason:
             raise StitchError(
                 f"{first.name} and {other.name} take different images: {reason}. "
-                "Join anchors that were trained on the same input."
+                "Join anchors that were trained on the same input, or let all take that of one "
+                f"(--inputs {other.name}): the others then convert their images."
             )
         if first.class_count != other.class_count:
             raise StitchError(
@@ -192,9 +212,43 @@ def check_compatible(anchors: Sequence[Anchor]) -> None:
                 "Join anchors of one task."
             )
         if first.classes and other.classes and first.classes != other.classes:
+            if sorted(first.classes) == sorted(other.classes):
+                raise StitchError(
+                    f"{first.name} and {other.name} have the same classes in another order. Bring the "
+                    "outputs of one into the order of the other before you join them."
+                )
             names = list(zip(first.classes, other.classes, strict=True))
             where = next(index for index, (a, b) in enumerate(names) if a != b)
             raise StitchError(
                 f"Class {where} is {names[where][0]!r} for {first.name} and {names[where][1]!r} for "
                 f"{other.name}. Join anchors with the same classes in the same order."
             )
+
+
+def check_space(space: StitchingSpace, outlines: Sequence[Outline]) -> None:
+    """Make sure that a space is of the very anchors whose outlines are given.
+
+    Raises:
+        StitchError: Two anchors have one name, or names, depths, features, stages or costs differ.
+    """
+    names = [outline.name for outline in outlines]
+    if len(set(names)) < len(names):
+        raise StitchError(f"Anchor names must differ; got {', '.join(names)}. Name them like 'small=…'.")
+    if set(names) != space.outlines.keys():
+        raise StitchError(f"The space is of the anchors {', '.join(space.outlines)}; got {', '.join(names)}.")
+    for outline in outlines:
+        planned = space.outlines[outline.name]
+        if planned == outline:
+            continue
+        pairs = zip(planned.features, outline.features, strict=False)
+        cut = next((number for number, (a, b) in enumerate(pairs) if a != b), None)
+        if planned.depth != outline.depth:
+            reason = f"of {planned.depth} blocks; it has {outline.depth}"
+        elif cut is not None:
+            a, b = planned.features[cut].shape(1)[1:], outline.features[cut].shape(1)[1:]
+            reason = f"whose cut {cut} carries {a}; it carries {b}"
+        else:
+            reason = "of other stages or costs"
+        raise StitchError(
+            f"The space is of an anchor {outline.name} {reason}. Build it from the outlines of these anchors."
+        )

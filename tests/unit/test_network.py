@@ -13,6 +13,7 @@ from stitchable.input_spec import InputSpec
 from stitchable.network import StitchedNetwork, check_compatible
 from stitchable.space.build import SpaceOptions, build_space
 from stitchable.space.prune import ListedSpace, prune
+from stitchable.space.space import StitchingSpace
 from stitchable.stitch import Stitch
 
 
@@ -327,7 +328,8 @@ def test_anchors_of_other_images_or_classes(vit, changes, message):
             {"input_spec": InputSpec((3, 32, 32), (0.5,) * 3, (1.0,) * 3)},
             "one and two take different images: input std 0.5/0.5/0.5 is not 1/1/1",
         ),
-        ({"classes": tuple("abcdefghji")}, "Class 8 is 'i' for one and 'j' for two"),
+        ({"classes": tuple("abcdefghji")}, "one and two have the same classes in another order"),
+        ({"classes": tuple("abcdefghix")}, "Class 9 is 'j' for one and 'x' for two"),
     ],
 )
 @pytest.mark.parametrize("between", [False, True])
@@ -349,6 +351,36 @@ def test_a_space_of_other_anchors(two, vit):
     space = build_space([two[0].outline, vit("b", 24).outline])
     with pytest.raises(StitchError, match="The space is of the anchors small, b; got small, large"):
         StitchedNetwork(two, space)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"depth": 4}, "an anchor large of 4 blocks; it has 3"),
+        ({"embed_dim": 32}, r"an anchor large whose cut 0 carries \(5, 32\); it carries \(5, 24\)"),
+        ({"img_size": 48}, "an anchor large whose cut 0 carries"),
+        ({"mlp_ratio": 2}, "an anchor large of other stages or costs"),
+    ],
+)
+def test_a_space_of_anchors_of_the_same_names(two, vit, changes, message):
+    planned = vit("large", 24, **changes)
+    joints = build_space([anchor.outline for anchor in two]).joints
+    with pytest.raises(StitchError, match=message):
+        StitchedNetwork(two, StitchingSpace([two[0].outline, planned.outline], joints))
+
+
+def test_two_anchors_of_one_name_are_not_merged(two, vit):
+    space = build_space([anchor.outline for anchor in two])
+    with pytest.raises(StitchError, match="Anchor names must differ; got small, large, large"):
+        StitchedNetwork([*two, vit("large", 24)], space)
+
+
+def test_class_names_of_another_number_than_logits(vit):
+    for count in (9, 11):
+        one = renamed(vit("one", 16), "one", classes=tuple("abcdefghijk"[:count]))
+        other = renamed(vit("two", 24), "two", classes=tuple("abcdefghij"))
+        with pytest.raises(StitchError, match=f"one has {count} class names for 10 logits"):
+            StitchedNetwork([other, one])
 
 
 @pytest.mark.parametrize("number", [0, 1])

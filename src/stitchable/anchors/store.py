@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from torch import nn
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.module import anchor_from_module
+from stitchable.anchors.saved_config import check_config
 from stitchable.anchors.source import CodeSource, TimmSource
 from stitchable.anchors.weights import load_weights
 from stitchable.errors import StitchError
@@ -75,19 +77,15 @@ def _anchor_config(anchor: Anchor) -> dict[str, Any]:
     source = anchor.source.to_dict()
     if isinstance(anchor.source, CodeSource):
         source["text"] = _code_file(anchor.source)
-    spec = anchor.input_spec
-    return {
+    entry = {
         "name": anchor.name,
         "source": source,
-        "input": {
-            "size": list(spec.size),
-            "mean": list(spec.mean),
-            "std": list(spec.std),
-            "interpolation": spec.interpolation,
-            "crop_pct": spec.crop_pct,
-        },
+        "input": asdict(anchor.input_spec),
         "classes": list(anchor.classes) if anchor.classes else None,
     }
+    if anchor.own_input != anchor.input_spec:
+        entry["own_input"] = asdict(anchor.own_input)
+    return entry
 
 
 def _code_file(source: CodeSource) -> str:
@@ -135,19 +133,23 @@ def write_folder(
             path = folder / _code_file(anchor.source)
             path.parent.mkdir(exist_ok=True)
             path.write_text(anchor.source.text, encoding="utf-8")
-    weights = folder / (WEIGHTS + ".partial")
-    save_model(module, str(weights), metadata={"format": "pt"})
-    partial = folder / (CONFIG + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    weights.replace(folder / WEIGHTS)
-    partial.replace(folder / CONFIG)
+    weights, partial = (folder / f"{name}.partial" for name in (WEIGHTS, CONFIG))
+    try:
+        save_model(module, str(weights), metadata={"format": "pt"})
+        partial.write_text(text, encoding="utf-8")
+        weights.replace(folder / WEIGHTS)
+        partial.replace(folder / CONFIG)
+    finally:  # nothing is left of them unless writing failed
+        weights.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def read_config(folder: Path, kind: FolderKind) -> dict[str, Any]:
     """Configuration of a folder.
 
     Raises:
-        StitchError: No such folder, another kind, a broken file, or a newer format.
+        StitchError: No such folder, another kind, a broken file, a newer format, or an entry that is
+            missing or malformed.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -161,6 +163,7 @@ def read_config(folder: Path, kind: FolderKind) -> dict[str, Any]:
         raise StitchError(f"{path} has format {version}; this stitchable reads up to {FORMAT}. Update it.")
     if found != kind:
         raise StitchError(f"{folder} holds a {found}, not a {kind}.")
+    check_config(path, config, kind)
     return config
 
 
@@ -170,14 +173,14 @@ def build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) ->
     Raises:
         StitchError: It needs a file of the folder's own to run, and that is not allowed.
     """
+    anchor = _build_anchor(folder, entry, trust_code=trust_code)
+    spec = InputSpec(**entry["input"])
+    return anchor if anchor.input_spec == spec else anchor.taking(spec)
+
+
+def _build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) -> Anchor:
     given = entry["source"]
-    spec = InputSpec(
-        tuple(entry["input"]["size"]),
-        tuple(entry["input"]["mean"]),
-        tuple(entry["input"]["std"]),
-        interpolation=entry["input"]["interpolation"],
-        crop_pct=entry["input"]["crop_pct"],
-    )
+    spec = InputSpec(**entry.get("own_input", entry["input"]))
     with torch.random.fork_rng(devices=[]):
         if given["kind"] == "timm":
             timm_source = TimmSource(given["model"], given["arguments"])
@@ -188,12 +191,16 @@ def build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) ->
                 classes=entry["classes"],
                 source=timm_source,
             )
+        if given["kind"] != "code":
+            raise StitchError(f"{folder} has a source of unknown kind {given['kind']!r}. Update stitchable.")
         path = folder / given["text"]
         if not trust_code:
             raise StitchError(
                 f"{folder} brings its own architecture file {given['text']}, which would run as code. "
                 "Read it, then allow it with trust_code=True (--trust_code on the command line)."
             )
+        if not path.is_file():
+            raise StitchError(f"{folder} lacks its architecture file {given['text']}. Copy the folder whole.")
         source = CodeSource(path.read_text(encoding="utf-8"), given["file"], given["function"])
         built = source.build()
     return Anchor(

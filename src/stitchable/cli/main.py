@@ -67,6 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:  # a full disk, a folder that may not be written
+        if debug:
+            raise
+        print(f"stitchable: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _dispatch(words: Sequence[str]) -> None:

@@ -102,6 +102,8 @@ class RunConfig:
         anchors: Two or more of ``[name=]source[@weights]``; on the command line separated by commas. A
             source is a timm name, a saved anchor's folder, or ``path/to/file.py:function``. Weights are a
             ``.safetensors`` file, ``pretrained`` (timm's own; may use the network) or ``random``.
+        inputs: Name of the anchor whose image size and normalisation all are to take; the others convert.
+            ``None`` refuses anchors that differ.
         space: Which stitches to allow.
         prune: Rules that drop stitches: ``deeper``, ``dearer``, ``equal``.
         data: Where the images are.
@@ -113,6 +115,7 @@ class RunConfig:
     """
 
     anchors: str | list[str] = field(default_factory=list)
+    inputs: str | None = None
     space: SpaceOptions = field(default_factory=SpaceOptions)
     prune: list[PruneRule] = field(default_factory=list)
     data: DataConfig = field(default_factory=DataConfig)

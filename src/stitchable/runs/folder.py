@@ -43,10 +43,12 @@ class RunFolder:
         """Make sure that a new run may be written here.
 
         Raises:
-            StitchError: The folder holds something already, and ``overwrite`` is not given or it is no run.
+            StitchError: The folder holds something already, and ``overwrite`` is not given or it is no
+                run; or it cannot be, because a file is in its place or above it.
         """
-        if self.path.is_file():
-            raise StitchError(f"{self.path} is a file. Name a folder for the run.")
+        for place in (self.path, *self.path.parents):
+            if place.is_file():
+                raise StitchError(f"{place} is a file. Name a folder for the run.")
         if self.path.is_dir() and any(self.path.iterdir()):
             if not self.config_file.is_file():
                 raise StitchError(f"{self.path} is not empty and holds no run. Name a new folder.")

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 import stitchable
+from stitchable.anchors.store import read_config
 from stitchable.cost.macs import CONVENTION
 from stitchable.evaluation.curve import read_curve
 from stitchable.report.figure import draw_curve
@@ -32,7 +33,7 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
     trained = run.is_trained
     rows = read_curve(run.latest_curve)
     fitted = read_curve(run.curve_fitted) if trained and run.curve_fitted.is_file() else None
-    network_config = json.loads((run.weights / "config.json").read_text(encoding="utf-8"))
+    network_config = read_config(run.weights, "network")
     title = title or f"Stitching {', '.join(anchor['name'] for anchor in network_config['anchors'])}"
     outlines = network_config["outlines"]
     data = config.get("data", {})

@@ -27,6 +27,14 @@ def test_says_what_it_compared(vit):
     assert found.parameters == sum(p.numel() for p in anchor.model.parameters())
 
 
+@pytest.mark.parametrize("count", [9, 11])
+def test_class_names_of_another_number_than_logits(vit, count):
+    anchor = vit("tiny", 16)
+    anchor.classes = tuple("abcdefghijk"[:count])
+    with pytest.raises(StitchError, match=f"tiny has {count} class names for 10 logits"):
+        check_anchor(anchor)
+
+
 @pytest.mark.parametrize("maker", ["vit", "resnet"])
 def test_leaves_everything_as_it_was(request, maker):
     anchor = request.getfixturevalue(maker)("tiny", **({"width": 16} if maker == "vit" else {}))

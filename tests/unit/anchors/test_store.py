@@ -1,8 +1,10 @@
+import copy
 import json
 import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -258,6 +260,7 @@ def test_a_failed_save_leaves_the_earlier_folder_as_it_was(vit, tmp_path, monkey
     monkeypatch.undo()
     for file, content in before.items():
         assert (tmp_path / "network" / file).read_bytes() == content
+    assert not list((tmp_path / "network").glob("*.partial"))
     assert StitchedNetwork.from_pretrained(tmp_path / "network").anchors["large"].depth == 3
 
 
@@ -313,6 +316,54 @@ def test_a_newer_format(folder):
 def test_a_broken_config(folder, content):
     (folder / CONFIG).write_bytes(content)
     assert "does not read" in refused(StitchedNetwork.from_pretrained, folder, naming=folder / CONFIG)
+
+
+def test_a_config_that_lacks_anything(folder):
+    """Every entry in turn is taken away, and then put in another type: no entry is read unchecked."""
+    whole = json.loads((folder / CONFIG).read_text())
+    places = [
+        *(("anchors", 1, *rest) for rest in (("name",), ("source",), ("source", "kind"), ("input",))),
+        *(("anchors", 1, "source", key) for key in ("model", "arguments")),
+        *(("anchors", 1, "input", key) for key in whole["anchors"][1]["input"]),
+        *(("space",), ("space", "joints"), ("space", "most_joints"), ("anchors",)),
+        *(("outlines",), ("outlines", "a"), ("outlines", "a", "stages")),
+    ]
+    allowed = (("anchors", 1, "input", "crop_pct"), 7.5), (("outlines", "a"), "missing")
+    for place in places:
+        named = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place)[1:]
+        for broken in ("missing", 7.5, ["x"], True):
+            config = copy.deepcopy(whole)
+            inner = config
+            for key in place[:-1]:
+                inner = inner[key]
+            if broken == "missing":
+                del inner[place[-1]]
+            else:
+                inner[place[-1]] = broken
+            if (place, broken) in allowed:
+                continue
+            (folder / CONFIG).write_text(json.dumps(config))
+            text = refused(StitchedNetwork.from_pretrained, folder, naming=folder / CONFIG)
+            assert "does not describe a saved network" in text
+            assert named in text
+
+
+def test_joints_of_the_wrong_length_and_sources_from_later_on(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    space = {**config["space"], "joints": [["a", 1, "b", 1]]}
+    config_with(folder, space=space)
+    text = refused(StitchedNetwork.from_pretrained, folder, naming=folder / CONFIG)
+    assert "space.joints[0] has 4 entries, not 5" in text
+    anchors = [{**anchor, "source": {"kind": "telepathy"}} for anchor in config["anchors"]]
+    config_with(folder, space=config["space"], anchors=anchors)
+    assert "unknown kind 'telepathy'" in refused(StitchedNetwork.from_pretrained, folder, naming=folder)
+
+
+def test_an_architecture_file_that_was_left_behind(read_elsewhere, tmp_path):
+    shutil.copytree(read_elsewhere[0] / "code", tmp_path / "code")
+    shutil.rmtree(tmp_path / "code" / "architectures")
+    read = partial(load_saved_anchor, trust_code=True)
+    assert "lacks its architecture file architectures/" in refused(read, tmp_path / "code", naming=tmp_path)
 
 
 def test_missing_weights(folder):

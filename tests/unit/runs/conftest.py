@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig, FitConfig, RunConfig
@@ -49,26 +48,3 @@ def same_weights() -> Callable[[Path, Path], bool]:
 def lines() -> Callable[[Path], list[Any]]:
     """The values of a file of JSON lines."""
     return lambda path: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Callable[..., Path]:
-    """Writer of a folder of grey 8×8 images, eight per class."""
-
-    def write(name: str, classes: tuple[str, ...] = ("ant", "bee")) -> Path:
-        for label, word in enumerate(classes):
-            (tmp_path / name / word).mkdir(parents=True)
-            for number in range(8):
-                Image.new("L", (8, 8), 20 * number + label).save(tmp_path / name / word / f"{number}.png")
-        return tmp_path / name
-
-    return write
-
-
-@pytest.fixture
-def corrupt(photos: Callable[..., Path]) -> Path:
-    """Photos of which bee/3.png breaks off."""
-    root = photos("corrupt")
-    broken = root / "bee" / "3.png"
-    broken.write_bytes(broken.read_bytes()[:40])
-    return root
