@@ -1,8 +1,6 @@
 """A small vision transformer for CIFAR-10, described as an anchor.
 
-It has no published weights; train some with
-
-    stitchable finetune examples/cifar_vit.py:vit@random --out runs/cifar_vit --config recipes/cifar10_vit.yaml
+It has no published weights; ``recipes/cifar10_vit.yaml`` trains some.
 
 Its grid of 8×8 patches is that of the last stage of the CIFAR ResNets (examples/cifar_resnets.py), so the
 two families can be stitched.

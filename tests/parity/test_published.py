@@ -7,6 +7,9 @@ import timm
 import torch
 
 from stitchable.anchors.module import anchor_from_module
+from stitchable.cost.macs import count_macs
+from stitchable.input_spec import InputSpec
+from stitchable.network import StitchedNetwork
 from stitchable.space.build import SpaceOptions, build_space
 
 
@@ -78,10 +81,42 @@ def test_published_macs(model, macs):
 
 @pytest.mark.parametrize(
     ("models", "stages", "count"),
-    [(("resnet18", "resnet50"), (1, 2), 10), (("levit_192", "levit_256"), None, 8)],
+    [
+        (("resnet18", "resnet50"), (1, 2), 10),
+        (("resnet18", "swin_tiny_patch4_window7_224"), (1, 2), 8),
+        (("levit_192", "levit_256"), None, 8),
+    ],
 )
 def test_published_numbers_of_stitches(models, stages, count):
     assert build_space([full_size(model) for model in models], SpaceOptions(stages=stages)).count == count
+
+
+@pytest.mark.parametrize(
+    ("models", "stages"),
+    [
+        (("resnet18", "resnet50"), (1, 2)),
+        (("resnet18", "swin_tiny_patch4_window7_224"), (1, 2)),
+        (("levit_192", "levit_256"), None),
+    ],
+)
+def test_every_stitch_costs_what_a_counter_finds_on_it(models, stages):
+    """The paper gives no table for these three; the counter runs each extracted stitch from end to end."""
+    inputs = InputSpec((3, 224, 224), (0.5,) * 3, (0.5,) * 3)
+    with torch.device("meta"):
+        anchors = [
+            anchor_from_module(timm.create_model(model), name=model.partition("_patch")[0], input_spec=inputs)
+            for model in models
+        ]
+        network = StitchedNetwork(anchors, SpaceOptions(stages=stages)).eval()
+    for stitch in network.space:
+        sub = network.extract(stitch)
+        macs, logits = count_macs(sub, torch.empty(1, 3, 224, 224, device="meta"))
+        assert logits.shape == (1, 1000)
+        cost = network.cost(stitch)
+        params = sum(parameter.numel() for parameter in sub.parameters())
+        assert (cost.macs, cost.params) == (macs, params)
+    layers = network.space.layers.values()  # one for each front block, not off by one
+    assert all(len({joint.leave for joint in joints}) == 1 for joints in layers if models[0] == "resnet18")
 
 
 @pytest.mark.parametrize("index", range(71))

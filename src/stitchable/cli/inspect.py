@@ -77,6 +77,7 @@ def _print_model(entry: dict[str, Any]) -> None:
             grid = "×".join(str(side) for side in feature["grid"])
             prefix = f" + {feature['prefix_tokens']}" if feature["prefix_tokens"] else ""
             shape = f"{feature['width']} × ({grid}{prefix}) {feature['kind']}"
+            shape += ", channels last" if feature["channels_last"] else ""
         stage = "" if part["stage"] is None else str(part["stage"])
         rows.append(
             [f"  {part['part']}", stage, macs(part["macs"]), format_count(part["params"], "params"), shape]
