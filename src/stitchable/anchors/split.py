@@ -50,8 +50,8 @@ def submodule(name: str) -> Part:
     return Part(run, (name,))
 
 
-def in_turn(*names: str) -> Part:
-    """The part that calls submodules one after the other.
+def submodules(*names: str) -> Part:
+    """The part that calls some submodules one after another, such as a down-sampling and a block.
 
     Args:
         *names: Dotted names, in order of the calls.
@@ -98,7 +98,7 @@ def stage_blocks(
         if not children:
             raise StitchError(f"Stage {name} of {type(model).__name__} has no blocks; give every stage one.")
         first, *others = children
-        parts.append(in_turn(*before, f"{holder}.{first}"))
+        parts.append(submodules(*before, f"{holder}.{first}"))
         parts += [submodule(f"{holder}.{child}") for child in others]
         stages += [stage] * len(children)
     return tuple(parts), tuple(stages)

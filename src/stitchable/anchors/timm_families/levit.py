@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from stitchable.anchors.registry import Family
-from stitchable.anchors.split import Part, Split, in_turn, stage_blocks
+from stitchable.anchors.split import Part, Split, stage_blocks, submodules
 from stitchable.errors import StitchError
 
 
@@ -59,7 +59,7 @@ def split(model: Any) -> Split:
             for index in range(len(holder.blocks))
         )
     return Split(
-        stem=in_turn("stem") if model.use_conv else Part(_stem, ("stem",)),
+        stem=submodules("stem") if model.use_conv else Part(_stem, ("stem",)),
         blocks=blocks,
         head=Part(_head, ("head", "head_dist") if hasattr(model, "head_dist") else ("head",)),
         stages=stages,

@@ -7,14 +7,14 @@ from typing import Any
 from torch import Tensor
 
 from stitchable.anchors.registry import Family
-from stitchable.anchors.split import Part, Split, in_turn, stage_blocks
+from stitchable.anchors.split import Part, Split, stage_blocks, submodules
 
 
 def _on_tokens(part: Part) -> Part:
     """The blocks of an attention stage take tokens; the feature stays a map, by views alone."""
     *before, block = part.uses
-    opening = in_turn(*before) if before else None
-    inner = in_turn(block)
+    opening = submodules(*before) if before else None
+    inner = submodules(block)
 
     def run(model: Any, x: Tensor) -> Tensor:
         if opening is not None:
@@ -35,7 +35,7 @@ def split(model: Any) -> Split:
     names = [f"stages.{index}" for index in range(len(model.stages))]
     blocks, stages = stage_blocks(model, names, opening=("downsample",), blocks="blocks")
     return Split(
-        stem=in_turn("stem"),
+        stem=submodules("stem"),
         blocks=tuple(
             block if model.stages[stage].use_nchw else _on_tokens(block)
             for block, stage in zip(blocks, stages, strict=True)

@@ -9,7 +9,7 @@ from timm.models.mlp_mixer import MlpMixer
 from torch import Tensor, nn
 
 from stitchable.anchors.registry import Family
-from stitchable.anchors.split import Part, Split, in_turn, stage_blocks
+from stitchable.anchors.split import Part, Split, stage_blocks, submodules
 
 
 def _mlp_head(model: MlpMixer, x: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def split_mlp(model: nn.Module) -> Split:
     blocks, stages = stage_blocks(model, ("blocks",))
     rows, columns = model.stem.grid_size
     return Split(
-        stem=in_turn("stem"),
+        stem=submodules("stem"),
         blocks=blocks,
         head=Part(_mlp_head, ("norm", "head_drop", "head")),
         stages=stages,
@@ -41,7 +41,7 @@ def split_conv(model: nn.Module) -> Split:
     assert isinstance(model, ConvMixer)
     blocks, stages = stage_blocks(model, ("blocks",))
     return Split(
-        stem=in_turn("stem"),
+        stem=submodules("stem"),
         blocks=blocks,
         head=Part(_conv_head, ("global_pool", "head_drop", "head")),
         stages=stages,

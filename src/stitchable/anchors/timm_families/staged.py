@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from stitchable.anchors.registry import Family
-from stitchable.anchors.split import Part, Split, in_turn, stage_blocks
+from stitchable.anchors.split import Part, Split, stage_blocks, submodules
 from stitchable.errors import StitchError
 
 _TWO_OUTPUTS = "distilled training (two outputs)"
@@ -41,7 +41,7 @@ def _family(
         names = [f"{stages}.{child}" for child, _ in model.get_submodule(stages).named_children()]
         parts, numbers = stage_blocks(model, names, opening=opening, blocks=blocks)
         return Split(
-            stem=in_turn(*stem),
+            stem=submodules(*stem),
             blocks=parts,
             head=Part(run_head, (*end, *head)),
             stages=numbers,

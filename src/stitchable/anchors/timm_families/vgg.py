@@ -8,7 +8,7 @@ from timm.models.vgg import VGG
 from torch import Tensor, nn
 
 from stitchable.anchors.registry import Family
-from stitchable.anchors.split import Part, Split, in_turn
+from stitchable.anchors.split import Part, Split, submodules
 
 
 def _head(model: VGG, x: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def split(model: nn.Module) -> Split:
         number += isinstance(layer, nn.MaxPool2d) or (isinstance(layer, nn.Conv2d) and not pooled)
         numbered.append((number, index))
     runs = [[index for _, index in run] for _, run in groupby(numbered, key=lambda pair: pair[0])]
-    stem, *blocks = [in_turn(*(f"features.{index}" for index in run)) for run in runs]
+    stem, *blocks = [submodules(*(f"features.{index}" for index in run)) for run in runs]
     pools = [isinstance(model.features[run[0]], nn.MaxPool2d) for run in runs[1:]]
     stages = tuple(sum(pools[: index + 1]) for index in range(len(pools)))
     # VGG-11 pools right behind its first convolution: a stage that would be the stem alone is not counted.
