@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test check format constraints clean
+.PHONY: help setup demo test test-slow check format constraints clean
 
 help:
 	@echo "make demo         set up and run the whole job on handwritten digits"
 	@echo "make test         set up and run the tests"
+	@echo "make test-slow    the tests that take minutes: every model of every family"
 	@echo "make check        ruff, format check and mypy"
 	@echo "make format       let ruff mend what it can"
 	@echo "make constraints  resolve the pinned versions anew"
@@ -26,6 +27,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -66,7 +66,7 @@ class ResidualStreams:
         self.spectrum = torch.arange(1, LATENT + 1).rsqrt()
 
     def draw(self, first: int, images: int) -> Features:
-        """Float32 matrices ``(197 · images, width)`` of the images from ``first`` on, for every cut."""
+        """Float32 tokens ``(images, 197, width)`` of the images from ``first`` on, for every cut."""
         generator = torch.Generator().manual_seed(self.seed + 1 + first)
         tokens = GRID * GRID + 1
         latent = torch.randn(images, 1, LATENT, generator=generator)
@@ -79,8 +79,14 @@ class ResidualStreams:
                 stream += torch.tanh(latent @ self.mixing[name, cut])
                 stream += torch.randn(stream.shape, generator=generator).mul_(0.2)
                 if (name, cut) in self.cuts:
-                    features[name, cut] = stream * self.scale[name] + self.mean[name]
+                    tokens_of_cut = stream * self.scale[name] + self.mean[name]
+                    features[name, cut] = tokens_of_cut.unflatten(0, (images, tokens))
         return features
+
+
+def matrices(features: Features) -> Features:
+    """One row per token."""
+    return {cut: x.flatten(0, 1) for cut, x in features.items()}
 
 
 def streams(space: StitchingSpace, options: argparse.Namespace) -> ResidualStreams:
@@ -90,7 +96,7 @@ def streams(space: StitchingSpace, options: argparse.Namespace) -> ResidualStrea
 
 def published(space: StitchingSpace, features: Features) -> Maps:
     """The papers' way: a float32 pseudo-inverse per pair, the solutions of a layer averaged."""
-    maps = {}
+    features, maps = matrices(features), {}
     for layer, joints in space.layers.items():
         solved = []
         for joint in joints:
@@ -104,7 +110,7 @@ def published(space: StitchingSpace, features: Features) -> Maps:
 def published_shared(space: StitchingSpace, features: Features) -> Maps:
     """The papers' arithmetic with the easy saving: one pseudo-inverse per front cut, kept."""
     inverse: Features = {}
-    maps = {}
+    features, maps = matrices(features), {}
     for layer, joints in space.layers.items():
         solved = []
         for joint in joints:
@@ -128,7 +134,7 @@ def streaming(space: StitchingSpace, batches: Iterator[Features]) -> Maps:
 
 def one_shot(space: StitchingSpace, features: Features, layer: str) -> Tensor:
     """Oracle: numpy's float64 least squares on the stacked rows of all pairs of a layer."""
-    joints = space.layers[layer]
+    features, joints = matrices(features), space.layers[layer]
     front = torch.cat([features[joint.front, joint.leave] for joint in joints]).double().numpy()
     end = torch.cat([features[joint.end, joint.enter] for joint in joints]).double().numpy()
     with_ones = np.concatenate([front, np.ones((len(front), 1))], 1)
@@ -137,21 +143,19 @@ def one_shot(space: StitchingSpace, features: Features, layer: str) -> Tensor:
 
 def sliced(features: Features, batch: int) -> Iterator[Features]:
     """Views of ``batch`` images each."""
-    step = batch * (GRID * GRID + 1)
-    for start in range(0, len(next(iter(features.values()))), step):
-        yield {cut: x[start : start + step] for cut, x in features.items()}
+    for start in range(0, len(next(iter(features.values()))), batch):
+        yield {cut: x[start : start + batch] for cut, x in features.items()}
 
 
 def floor(space: StitchingSpace, images: int) -> dict[str, float]:
     """Multiply-adds that the shared sums need, and the rate of float64 products measured here."""
     statistics = LayerStatistics(space)
-    width = {cut: WIDTHS[cut[0]] for cut in statistics.cuts}
     fronts = {(joint.front, joint.leave) for joint in space.joints}
     rows = images * (GRID * GRID + 1)
-    gram = sum(width[cut] ** 2 for cut in fronts) * rows
+    gram = sum(WIDTHS[name] ** 2 for name, _ in fronts) * rows
     pairs = sum(WIDTHS[joint.front] * WIDTHS[joint.end] for joint in space.joints) * rows
     cross = rows * sum(
-        width[product.fronts[0]] * width[product.ends[0]]
+        WIDTHS[product.fronts[0].anchor] * WIDTHS[product.ends[0].anchor]
         for products in statistics.products.values()
         for product in products
     )
@@ -164,7 +168,7 @@ def floor(space: StitchingSpace, images: int) -> dict[str, float]:
         "cross_multiply_adds": cross,
         "cross_multiply_adds_pair_by_pair": pairs,
         "products": sum(len(products) for products in statistics.products.values()),
-        "feature_bytes": 4 * rows * sum(width.values()),
+        "feature_bytes": 4 * rows * sum(WIDTHS[name] for name, _ in statistics.cuts),
         "measured_float64_multiply_adds_per_second": rate,
         "seconds": (gram + cross) / rate,
     }

@@ -49,15 +49,22 @@ class FeatureSpec:
             return (batch, *self.grid, self.width)
         return (batch, self.width, *self.grid)
 
-    def mismatch(self, other: FeatureSpec) -> str | None:
-        """Why a stitching layer cannot carry this feature to ``other``; ``None`` if it can.
+    def differences(self, other: FeatureSpec) -> tuple[str, ...]:
+        """What an adapter must change, besides the width, to carry this feature to ``other``; in words.
 
-        Widths may differ: changing the width is what a stitching layer does.
+        Example:
+            >>> FeatureSpec("map", 64, (14, 14)).differences(FeatureSpec("tokens", 384, (7, 7), 1))
+            ('map to tokens', 'grid 14×14 to 7×7', '0 prefix tokens to 1')
         """
-        if self.kind != other.kind:
-            return f"{self.kind} cannot be joined to {other.kind}"
+        found = []
+        if (self.kind, self.channels_last) != (other.kind, other.channels_last):
+            found.append(f"{self._layout} to {other._layout}")
         if self.grid != other.grid:
-            return f"grid {self.grid[0]}×{self.grid[1]} is not {other.grid[0]}×{other.grid[1]}"
+            found.append(f"grid {self.grid[0]}×{self.grid[1]} to {other.grid[0]}×{other.grid[1]}")
         if self.prefix_tokens != other.prefix_tokens:
-            return f"{self.prefix_tokens} prefix tokens are not {other.prefix_tokens}"
-        return None
+            found.append(f"{self.prefix_tokens} prefix tokens to {other.prefix_tokens}")
+        return tuple(found)
+
+    @property
+    def _layout(self) -> str:
+        return "channels-last map" if self.channels_last else self.kind

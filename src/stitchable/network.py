@@ -19,6 +19,7 @@ from stitchable.cost.parts import Cost
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
 from stitchable.layers.stitching import StitchingLayer
+from stitchable.modes import evaluating
 from stitchable.space.build import SpaceOptions, build_space
 from stitchable.space.outline import Outline
 from stitchable.space.prune import ListedSpace
@@ -82,7 +83,20 @@ class StitchedNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         for layer in self.layers.values():
             layer.reset_kaiming(generator)
+        self._start_prefixes()
         self._spans = lru_cache(maxsize=4096)(self.space.spans)
+
+    @torch.no_grad()
+    def _start_prefixes(self) -> None:
+        """Prefix tokens that a front does not have begin as the end anchor's own stem gives them."""
+        for name, joints in self.space.layers.items():
+            layer, anchor = self.layers[name], self.anchors[joints[0].end]
+            device = next(anchor.parameters()).device
+            if layer.prefix is None or device.type == "meta":
+                continue
+            with evaluating(anchor):
+                tokens = anchor.stem(torch.zeros(1, *anchor.input_spec.size, device=device))
+            layer.set_prefix(tokens[0, layer.kept : layer.end.prefix_tokens])
 
     def forward(self, x: Tensor, stitch: Stitch | str) -> Tensor:
         """Run one stitch.
@@ -189,7 +203,8 @@ def check_compatible(anchors: Sequence[Anchor]) -> None:
         if reason:
             raise StitchError(
                 f"{first.name} and {other.name} take different images: {reason}. "
-                "Join anchors that were trained on the same input."
+                "Join anchors that were trained on the same input, or let all take that of one "
+                f"(--inputs {other.name}): the others then convert their images."
             )
         if first.class_count != other.class_count:
             raise StitchError(
@@ -197,6 +212,11 @@ def check_compatible(anchors: Sequence[Anchor]) -> None:
                 "Join anchors of one task."
             )
         if first.classes and other.classes and first.classes != other.classes:
+            if sorted(first.classes) == sorted(other.classes):
+                raise StitchError(
+                    f"{first.name} and {other.name} have the same classes in another order. Bring the "
+                    "outputs of one into the order of the other before you join them."
+                )
             names = list(zip(first.classes, other.classes, strict=True))
             where = next(index for index, (a, b) in enumerate(names) if a != b)
             raise StitchError(

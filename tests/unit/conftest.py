@@ -52,17 +52,19 @@ def _spread(anchor: Anchor, seed: int) -> Anchor:
 
 @pytest.fixture(scope="session")
 def tiny_vit() -> Callable[..., Anchor]:
-    """Builder of plain ViTs for grey 8×8 images: four patches and a class token."""
+    """Builder of plain ViTs for grey images of 8×8 or another size, patches of 4×4, and a class token."""
     from stitchable.anchors.load import anchor_from_timm
 
-    def build(name: str, width: int, *, depth: int = 3, seed: int = 0, **arguments: Any) -> Anchor:
-        size = {"img_size": 8, "patch_size": 4, "in_chans": 1, "num_classes": CLASSES}
+    def build(
+        name: str, width: int, *, depth: int = 3, seed: int = 0, side: int = 8, **arguments: Any
+    ) -> Anchor:
+        size = {"img_size": side, "patch_size": 4, "in_chans": 1, "num_classes": CLASSES}
         shape = {"depth": depth, "embed_dim": width, "num_heads": 2}
         anchor = anchor_from_timm(
             "vit_tiny_patch16_224",
             name=name,
             arguments={**size, **shape, **arguments},
-            input_spec=InputSpec((1, 8, 8), (0.5,), (0.5,)),
+            input_spec=InputSpec((1, side, side), (0.5,), (0.5,)),
         )
         return _spread(anchor, seed)
 

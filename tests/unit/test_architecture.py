@@ -31,13 +31,14 @@ TABLE = {
     "anchors": "errors stitch feature input_spec modes device cost space",
     "card": "errors stitch cost space anchors",
     "subnetwork": "errors stitch feature input_spec cost space layers anchors card",
-    "network": "errors stitch feature input_spec cost space layers anchors card subnetwork",
+    "network": "errors stitch feature input_spec modes cost space layers anchors card subnetwork",
     "data": "errors input_spec",
-    "initialization": "errors stitch modes device space layers network",
+    "initialization": "errors stitch feature modes device space layers network",
     "evaluation": "errors stitch units modes device space anchors subnetwork network",
     "training": "errors stitch modes device space network data",
     "report": "errors stitch units evaluation",
-    "runs": "errors stitch units device cost space anchors subnetwork network data initialization evaluation "
+    "runs": "errors stitch units input_spec modes device cost space anchors subnetwork network data "
+    "initialization evaluation "
     "training report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
     "cli": "errors stitch units device space anchors network evaluation training report runs demo stitchable",

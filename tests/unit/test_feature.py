@@ -20,21 +20,27 @@ def test_axes_are_in_their_order():
     assert MAP.shape(3) == (3, 64, 8, 6)
 
 
+def test_channels_may_come_last():
+    assert dataclasses.replace(MAP, channels_last=True).shape(3) == (3, 8, 6, 64)
+
+
 @pytest.mark.parametrize("change", [{"width": 7}, {"stage": 3}])
 @pytest.mark.parametrize("spec", [TOKENS, MAP])
-def test_width_and_stage_may_differ(spec, change):
+def test_width_and_stage_need_no_adapter(spec, change):
     other = dataclasses.replace(spec, **change)
-    assert spec.mismatch(other) is None
-    assert other.mismatch(spec) is None
+    assert spec.differences(other) == other.differences(spec) == ()
 
 
 @pytest.mark.parametrize(
-    ("other", "reason"),
+    ("other", "differences"),
     [
-        (dataclasses.replace(TOKENS, grid=(12, 14)), "grid 14×12 is not 12×14"),
-        (dataclasses.replace(TOKENS, prefix_tokens=1), "2 prefix tokens are not 1"),
-        (dataclasses.replace(MAP, grid=(14, 12)), "tokens cannot be joined to map"),
+        (dataclasses.replace(TOKENS, grid=(12, 14)), ("grid 14×12 to 12×14",)),
+        (dataclasses.replace(TOKENS, prefix_tokens=1), ("2 prefix tokens to 1",)),
+        (
+            dataclasses.replace(MAP, grid=(14, 12), channels_last=True),
+            ("tokens to channels-last map", "2 prefix tokens to 0"),
+        ),
     ],
 )
-def test_what_a_stitching_layer_cannot_change_is_named(other, reason):
-    assert TOKENS.mismatch(other) == reason
+def test_what_an_adapter_must_change_is_named(other, differences):
+    assert TOKENS.differences(other) == differences

@@ -328,7 +328,8 @@ def test_anchors_of_other_images_or_classes(vit, changes, message):
             {"input_spec": InputSpec((3, 32, 32), (0.5,) * 3, (1.0,) * 3)},
             "one and two take different images: input std 0.5/0.5/0.5 is not 1/1/1",
         ),
-        ({"classes": tuple("abcdefghji")}, "Class 8 is 'i' for one and 'j' for two"),
+        ({"classes": tuple("abcdefghji")}, "one and two have the same classes in another order"),
+        ({"classes": tuple("abcdefghix")}, "Class 9 is 'j' for one and 'x' for two"),
     ],
 )
 @pytest.mark.parametrize("between", [False, True])

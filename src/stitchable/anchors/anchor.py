@@ -9,6 +9,7 @@ from itertools import chain, pairwise
 import torch
 from torch import Tensor, nn
 
+from stitchable.anchors.conversion import convert_images
 from stitchable.anchors.copies import holding_only, on_meta
 from stitchable.anchors.source import Source
 from stitchable.anchors.split import Part, Split
@@ -35,6 +36,8 @@ class Anchor(nn.Module):
         input_spec: Size and normalisation of the images it expects.
         classes: Class names in the order of the logits, where known.
         source: How to build the architecture again; needed to save it.
+        own_input: What the model itself takes, where that differs from ``input_spec``: the stem then begins
+            with a conversion. See `taking`.
 
     Raises:
         StitchError: The description does not fit the model.
@@ -49,6 +52,7 @@ class Anchor(nn.Module):
         input_spec: InputSpec,
         classes: Sequence[str] | None = None,
         source: Source | None = None,
+        own_input: InputSpec | None = None,
     ) -> None:
         super().__init__()
         self.name = check_anchor_name(name)
@@ -65,6 +69,7 @@ class Anchor(nn.Module):
         self.model = model
         self.split = split
         self.input_spec = input_spec
+        self.own_input = own_input or input_spec
         self.classes = tuple(classes) if classes is not None else None
         self.source = source
         self.outline = _outline(self)
@@ -86,9 +91,40 @@ class Anchor(nn.Module):
             twin = on_meta(self.model)
             return int(self.split.head.run(twin, _meta(self.features[-1].shape(1))).shape[-1])
 
+    def taking(self, spec: InputSpec) -> Anchor:
+        """This anchor, of the same model, for images of another size or normalisation.
+
+        Its stem converts them to what the model takes. That costs accuracy where it resizes.
+
+        Args:
+            spec: The images to take; as many channels as the model has.
+
+        Raises:
+            StitchError: The number of channels differs.
+        """
+        if spec.size[0] != self.own_input.size[0]:
+            raise StitchError(
+                f"{self.name} takes {self.own_input.size[0]} channels; images of {spec.size[0]} cannot be "
+                "converted."
+            )
+        anchor = Anchor(
+            self.model,
+            self.split,
+            name=self.name,
+            input_spec=spec,
+            classes=self.classes,
+            source=self.source,
+            own_input=self.own_input,
+        )
+        return anchor.train(self.training)
+
+    def own_images(self, x: Tensor) -> Tensor:
+        """Images of ``input_spec`` as the model itself takes them; most often the same."""
+        return convert_images(x, self.input_spec, self.own_input)
+
     def stem(self, x: Tensor) -> Tensor:
         """From images to the feature at cut 0."""
-        return self.split.stem.run(self.model, x)
+        return self.split.stem.run(self.model, self.own_images(x))
 
     def head(self, x: Tensor) -> Tensor:
         """From the feature at the last cut to logits."""
@@ -118,7 +154,7 @@ class Anchor(nn.Module):
         parts = self.parts(blocks, stem=stem, head=head)
         clone = self.__class__.__new__(self.__class__)
         nn.Module.__init__(clone)
-        for attribute in ("name", "split", "input_spec", "classes", "source", "outline"):
+        for attribute in ("name", "split", "input_spec", "own_input", "classes", "source", "outline"):
             setattr(clone, attribute, getattr(self, attribute))
         clone.model = holding_only(self.model, chain.from_iterable(part.uses for part in parts))
         clone.train(self.training)
@@ -133,7 +169,7 @@ def _outline(anchor: Anchor) -> Outline:
     """Follow shapes and costs through a meta twin, one part at a time."""
     twin, split = on_meta(anchor.model), anchor.split
     labels = _parameter_labels(anchor.name, twin, split)
-    x = _meta((1, *anchor.input_spec.size))
+    x = _meta((1, *anchor.own_input.size))
     features: list[FeatureSpec] = []
     costs: list[PartCost] = []
     for index, part in enumerate((split.stem, *split.blocks, split.head)):
@@ -144,7 +180,7 @@ def _outline(anchor: Anchor) -> Outline:
             raise StitchError(
                 f"{anchor.name}: the {where} does not take a feature of shape {tuple(x.shape)} "
                 f"({_first_line(error)}). Check the anchor's description and input size "
-                f"{anchor.input_spec.size}."
+                f"{anchor.own_input.size}."
             ) from error
         costs.append(PartCost(macs, labels[index]))
         if index <= len(split.blocks):
@@ -172,10 +208,11 @@ def _spec(name: str, split: Split, x: Tensor, *, stage: int) -> FeatureSpec:
 def _parameter_labels(anchor: str, model: nn.Module, split: Split) -> list[tuple[tuple[str, int], ...]]:
     """Per part: one label for all it holds alone, and each shared parameter's own."""
     held = []
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
     for part in (split.stem, *split.blocks, split.head):
         found = {
-            id(parameter): (f"{anchor}.{name}", parameter.numel())
-            for name, parameter in model.named_parameters()
+            id(parameter): (f"{anchor}.{names[id(parameter)]}", parameter.numel())
+            for name, parameter in model.named_parameters(remove_duplicate=False)
             if any(name == used or name.startswith(used + ".") for used in part.uses)
         }
         held.append(found)

@@ -50,7 +50,7 @@ def check_anchor(anchor: Anchor, *, batch: int = 2, seed: int = 0) -> Conformanc
     before = {key: (tensor, tensor.clone()) for key, tensor in anchor.state_dict().items()}
     device = next(anchor.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randn((batch, *anchor.input_spec.size), generator=generator).to(device)
+    images = torch.randn((batch, *anchor.own_input.size), generator=generator).to(device)
     with evaluating(anchor), torch.random.fork_rng(devices=[]):
         expected = anchor.model(images)
         if not isinstance(expected, Tensor) or expected.ndim != 2:

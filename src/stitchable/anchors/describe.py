@@ -49,5 +49,6 @@ def _part(name: str, stage: int | None, cost: PartCost, feature: FeatureSpec | N
             "width": feature.width,
             "grid": list(feature.grid),
             "prefix_tokens": feature.prefix_tokens,
+            "channels_last": feature.channels_last,
         }
     return entry

@@ -46,10 +46,11 @@ def _timm_input(model: nn.Module) -> InputSpec | None:
     if not record:
         return None
     size = tuple(record["input_size"])
-    embed = getattr(model, "patch_embed", None)
-    if embed is not None and getattr(embed, "img_size", None):
-        size = (embed.proj.weight.shape[1], *embed.img_size)
-    channels = size[0]
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    channels = size[0] if first is None else first.in_channels
+    for embed in (getattr(model, "patch_embed", None), getattr(model, "stem", None)):
+        size = getattr(embed, "img_size", None) or size[-2:]  # patches are embedded for one size and no other
+    size = (channels, *size)
     return InputSpec(
         size,
         _per_channel(record["mean"], channels),

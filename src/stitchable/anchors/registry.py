@@ -9,7 +9,7 @@ from functools import cache
 from torch import nn
 
 from stitchable.anchors.split import Split
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, nearest
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def family_of(model: nn.Module) -> Family:
     for family in families():
         if name in family.classes:
             return family
-    known = ", ".join(sorted({cls.rpartition(".")[2] for family in families() for cls in family.classes}))
+    known = sorted({cls.rpartition(".")[2] for family in families() for cls in family.classes})
     raise StitchError(
-        f"No family splits models of class {type(model).__name__}; known classes: {known}. "
+        f"No family splits models of class {type(model).__name__}. {nearest(type(model).__name__, known)} "
         "Describe it yourself in a few lines: see 'Your own architecture' in the README."
     )

@@ -20,7 +20,13 @@ class _Maybe:
 # A dict names keys (`...` stands for every key), a list holds any number of one shape, a tuple is a list
 # of just these shapes, a type is itself; float takes integers too.
 _INPUT = {"size": [int], "mean": [float], "std": [float], "interpolation": str, "crop_pct": float}
-_ANCHOR = {"name": str, "source": {"kind": str}, "input": _INPUT, "classes": _Maybe([str])}
+_ANCHOR = {
+    "name": str,
+    "source": {"kind": str},
+    "input": _INPUT,
+    "own_input": _Maybe(_INPUT),
+    "classes": _Maybe([str]),
+}
 _SPACE = {"most_joints": int, "joints": [(str, int, str, int, str)], "members": _Maybe([str])}
 _CALIBRATION = {"calibration_images": _Maybe(int)}
 _KINDS = {

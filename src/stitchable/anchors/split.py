@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from stitchable.errors import StitchError
+
 Run = Callable[[Any, Tensor], Tensor]
 
 
@@ -48,22 +50,62 @@ def submodule(name: str) -> Part:
     return Part(run, (name,))
 
 
-def stage_blocks(model: nn.Module, names: Sequence[str]) -> tuple[tuple[Part, ...], tuple[int, ...]]:
+def submodules(*names: str) -> Part:
+    """The part that calls some submodules one after another, such as a down-sampling and a block.
+
+    Args:
+        *names: Dotted names, in order of the calls.
+    """
+    if len(names) == 1:
+        return submodule(names[0])
+    parts = [submodule(name) for name in names]
+
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        for part in parts:
+            x = part.run(model, x)
+        return x
+
+    return Part(run, names)
+
+
+def stage_blocks(
+    model: nn.Module, names: Sequence[str], *, opening: Sequence[str] = (), blocks: str = ""
+) -> tuple[tuple[Part, ...], tuple[int, ...]]:
     """Blocks that are the children of a model's stages.
 
     Args:
         model: The model.
         names: Dotted names of the stages, in order.
+        opening: Children of a stage that run before its blocks, such as ``"downsample"``; they belong to its
+            first block. Where a stage has none, or an `torch.nn.Identity`, nothing is run.
+        blocks: Child of a stage whose children its blocks are; the stage itself where left out.
 
     Returns:
         One part per block, and the stage of each.
+
+    Raises:
+        StitchError: A stage has no blocks.
     """
-    blocks, stages = [], []
+    parts: list[Part] = []
+    stages: list[int] = []
     for stage, name in enumerate(names):
-        for child, _ in model.get_submodule(name).named_children():
-            blocks.append(submodule(f"{name}.{child}"))
-            stages.append(stage)
-    return tuple(blocks), tuple(stages)
+        module = model.get_submodule(name)
+        before = [f"{name}.{child}" for child in opening if _runs(getattr(module, child, None))]
+        holder = f"{name}.{blocks}" if blocks else name
+        children = [
+            child for child, _ in model.get_submodule(holder).named_children() if child not in opening
+        ]
+        if not children:
+            raise StitchError(f"Stage {name} of {type(model).__name__} has no blocks; give every stage one.")
+        first, *others = children
+        parts.append(submodules(*before, f"{holder}.{first}"))
+        parts += [submodule(f"{holder}.{child}") for child in others]
+        stages += [stage] * len(children)
+    return tuple(parts), tuple(stages)
+
+
+def _runs(module: object) -> bool:
+    return module is not None and not isinstance(module, nn.Identity)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,19 +77,15 @@ def _anchor_config(anchor: Anchor) -> dict[str, Any]:
     source = anchor.source.to_dict()
     if isinstance(anchor.source, CodeSource):
         source["text"] = _code_file(anchor.source)
-    spec = anchor.input_spec
-    return {
+    entry = {
         "name": anchor.name,
         "source": source,
-        "input": {
-            "size": list(spec.size),
-            "mean": list(spec.mean),
-            "std": list(spec.std),
-            "interpolation": spec.interpolation,
-            "crop_pct": spec.crop_pct,
-        },
+        "input": asdict(anchor.input_spec),
         "classes": list(anchor.classes) if anchor.classes else None,
     }
+    if anchor.own_input != anchor.input_spec:
+        entry["own_input"] = asdict(anchor.own_input)
+    return entry
 
 
 def _code_file(source: CodeSource) -> str:
@@ -176,14 +173,14 @@ def build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) ->
     Raises:
         StitchError: It needs a file of the folder's own to run, and that is not allowed.
     """
+    anchor = _build_anchor(folder, entry, trust_code=trust_code)
+    spec = InputSpec(**entry["input"])
+    return anchor if anchor.input_spec == spec else anchor.taking(spec)
+
+
+def _build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) -> Anchor:
     given = entry["source"]
-    spec = InputSpec(
-        tuple(entry["input"]["size"]),
-        tuple(entry["input"]["mean"]),
-        tuple(entry["input"]["std"]),
-        interpolation=entry["input"]["interpolation"],
-        crop_pct=entry["input"]["crop_pct"],
-    )
+    spec = InputSpec(**entry.get("own_input", entry["input"]))
     with torch.random.fork_rng(devices=[]):
         if given["kind"] == "timm":
             timm_source = TimmSource(given["model"], given["arguments"])

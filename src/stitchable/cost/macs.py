@@ -3,7 +3,8 @@
 Convention, that of fvcore and of the papers' tables: one multiply-add counts 1, batch 1, eval mode.
 Convolutions, linear layers and matrix products (attention, fused or not) count their multiply-adds;
 LayerNorm and GroupNorm 5 per element when affine; BatchNorm in eval mode 2 per element; average pooling
-over positions 1 per input element. Softmax, activations and additions are not counted.
+over rows and columns of maps, channels first, 1 per input element. Means over tokens (or over maps with
+their channels last), RMSNorm, softmax, activations and additions are not counted.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 CONVENTION = (
     "MACs at batch 1 in eval mode: 1 per multiply-add of convolutions, linear layers and attention products, "
-    "5 per element of an affine LayerNorm or GroupNorm, 2 per element of BatchNorm, 1 per element that is "
-    "average-pooled; activations and additions are not counted."
+    "5 per element of an affine LayerNorm or GroupNorm, 2 per element of BatchNorm, 1 per element of a map "
+    "that is average-pooled; means over tokens, RMSNorm, activations and additions are not counted."
 )
 
 aten = torch.ops.aten
@@ -37,9 +38,9 @@ def _batch_norm(shape: Any, *_: Any, **__: Any) -> int:
 
 
 def _mean(shape: Any, axes: Any = None, *_: Any, **__: Any) -> int:
-    # Average pooling over tokens or over a map, channels first or last; other means belong to norms.
-    pooled = {axis % len(shape) for axis in axes or ()}
-    pools = pooled == {1} if len(shape) == 3 else len(shape) == 4 and pooled in ({1, 2}, {2, 3})
+    # A mean over rows and columns stands for adaptive pooling, which fvcore counts. It counts no mean over
+    # tokens: the published LeViTs and Swins, which pool these, leave it out. Other means belong to norms.
+    pools = len(shape) == 4 and {axis % 4 for axis in axes or ()} == {2, 3}
     return 2 * _elements(shape) if pools else 0
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from stitchable.device import sums_device
 from stitchable.errors import StitchError
 from stitchable.initialization.layer_statistics import Cut, LayerStatistics
-from stitchable.layers.stitching import rows
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
 
@@ -75,6 +74,9 @@ def fit_least_squares(
     solved = statistics.solve(ridge=ridge, match_variance=match_variance)
     for layer, fit in solved.items():
         network.layers[layer].set_affine(fit.weight, fit.bias)
+        prefix = statistics.prefix(layer)
+        if prefix is not None:
+            network.layers[layer].set_prefix(prefix)
     joints = network.space.layers
     return [LayerFit(layer, fit.r2, fit.rows, len(joints[layer])) for layer, fit in solved.items()]
 
@@ -88,7 +90,7 @@ def cut_features(network: StitchedNetwork, cuts: Iterable[Cut], images: Tensor) 
         images: Normalised images ``(batch, channels, rows, columns)``, on the network's device.
 
     Returns:
-        For every cut a matrix ``(batch · positions, width)``.
+        For every cut its feature, shaped as the anchor's spec says.
     """
     wanted: dict[str, list[int]] = {}
     for name, cut in sorted(cuts):
@@ -98,6 +100,6 @@ def cut_features(network: StitchedNetwork, cuts: Iterable[Cut], images: Tensor) 
         at, x = 0, network.anchors[name].stem(images)
         for cut in stops:
             x = network.anchors[name].run(x, at, cut)
-            found[name, cut] = rows(x)
+            found[name, cut] = x
             at = cut
     return found

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from stitchable.errors import StitchError
+from stitchable.feature import FeatureSpec
 from stitchable.initialization.least_squares import AffineMap, LeastSquares
+from stitchable.layers.adapters import rows_on
 from stitchable.space.joint import Joint
 from stitchable.space.space import StitchingSpace
 
@@ -20,19 +22,45 @@ ROWS_AT_ONCE = 1024
 """Rows that are turned to float64 and multiplied together; bounds the extra memory of an update."""
 
 
+class View(NamedTuple):
+    """The feature at a cut in the geometry of a least-squares problem: the end anchor's grid.
+
+    Attributes:
+        anchor: The anchor's name.
+        cut: The number of the cut.
+        grid: Rows and columns that the feature's grid is resampled to.
+        prefix: Prefix tokens that take part: those that front and end both have.
+    """
+
+    anchor: str
+    cut: int
+    grid: tuple[int, int]
+    prefix: int
+
+
+Pair = tuple[View, View]
+
+
 class Product(NamedTuple):
     """A set of pairs that one matrix product serves: every front with every end.
 
     Attributes:
-        fronts: Cuts whose features are added up on the left.
-        ends: Cuts whose features are added up on the right.
+        fronts: Features that are added up on the left.
+        ends: Features that are added up on the right.
     """
 
-    fronts: tuple[Cut, ...]
-    ends: tuple[Cut, ...]
+    fronts: tuple[View, ...]
+    ends: tuple[View, ...]
 
 
-def products(joints: Sequence[Joint]) -> tuple[Product, ...]:
+def view_pair(space: StitchingSpace, joint: Joint) -> Pair:
+    """What ``joint`` reads and what it is to give, with one row per position that both have."""
+    front, end = space.features(joint)
+    kept = min(front.prefix_tokens, end.prefix_tokens)
+    return View(joint.front, joint.leave, end.grid, kept), View(joint.end, joint.enter, end.grid, kept)
+
+
+def products(pairs: Sequence[Pair]) -> tuple[Product, ...]:
     """Cover the pairs that share a layer with few products, each pair once.
 
     (X₁ + X₂)ᵀ(Y₁ + Y₂) is the sum of four cross products at the price of one. Ends that follow the same
@@ -40,15 +68,16 @@ def products(joints: Sequence[Joint]) -> tuple[Product, ...]:
 
     Example:
         >>> window = [(1, 2), (2, 1), (2, 2)]
-        >>> for product in products([Joint("a", j, "b", k, "a>b") for j, k in window]):
-        ...     print(product.fronts, product.ends)
-        (('a', 1), ('a', 2)) (('b', 2),)
-        (('a', 2),) (('b', 1),)
+        >>> pairs = [(View("a", j, (8, 8), 0), View("b", k, (8, 8), 0)) for j, k in window]
+        >>> for product in products(pairs):
+        ...     print([front.cut for front in product.fronts], [end.cut for end in product.ends])
+        [1, 2] [2]
+        [2] [1]
     """
-    fronts: dict[Cut, list[Cut]] = {}
-    for joint in joints:
-        fronts.setdefault((joint.end, joint.enter), []).append((joint.front, joint.leave))
-    ends: dict[tuple[Cut, ...], list[Cut]] = {}
+    fronts: dict[View, list[View]] = {}
+    for front, end in pairs:
+        fronts.setdefault(end, []).append(front)
+    ends: dict[tuple[View, ...], list[View]] = {}
     for end, before in fronts.items():
         ends.setdefault(tuple(sorted(before)), []).append(end)
     return tuple(Product(before, tuple(after)) for before, after in ends.items())
@@ -67,25 +96,39 @@ class LayerStatistics:
 
     def __init__(self, space: StitchingSpace, *, device: torch.device | str = "cpu") -> None:
         self.space = space
-        self.products = {layer: products(joints) for layer, joints in space.layers.items()}
-        fronts = {(joint.front, joint.leave) for joint in space.joints}
-        ends = {(joint.end, joint.enter) for joint in space.joints}
-        self.cuts = tuple(sorted(fronts | ends))
+        self.pairs = {
+            layer: [view_pair(space, joint) for joint in joints] for layer, joints in space.layers.items()
+        }
+        self.products = {layer: products(pairs) for layer, pairs in self.pairs.items()}
+        fronts = {front for pairs in self.pairs.values() for front, _ in pairs}
+        ends = {end for pairs in self.pairs.values() for _, end in pairs}
+        self.views = tuple(sorted(fronts | ends))
+        self.cuts: tuple[Cut, ...] = tuple(sorted({(view.anchor, view.cut) for view in self.views}))
 
-        def width(cut: Cut) -> int:
-            return space.outlines[cut[0]].features[cut[1]].width
+        def spec(view: View) -> FeatureSpec:
+            return space.outlines[view.anchor].features[view.cut]
+
+        def width(view: View) -> int:
+            return spec(view).width
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float64, device=device)
 
         # All sums are of features minus a fixed shift, the mean of the first rows: unlike raw sums they
         # lose no digits where means are large, and they still add up.
-        self._shift: dict[Cut, Tensor] = {}
-        self._rows = dict.fromkeys(self.cuts, 0)
-        self._sum = {cut: zeros(width(cut)) for cut in self.cuts}
-        self._gram = {cut: zeros(width(cut), width(cut)) for cut in sorted(fronts)}
-        # The squares of a cut that is a front as well are the diagonal of its Gram matrix.
-        self._square = {cut: zeros(width(cut)) for cut in sorted(ends - fronts)}
+        self._shift: dict[View, Tensor] = {}
+        self._rows = dict.fromkeys(self.views, 0)
+        self._sum = {view: zeros(width(view)) for view in self.views}
+        self._gram = {view: zeros(width(view), width(view)) for view in sorted(fronts)}
+        # The squares of a view that is a front as well are the diagonal of its Gram matrix.
+        self._square = {view: zeros(width(view)) for view in sorted(ends - fronts)}
+        # Prefix tokens that no front of theirs has: sums over images.
+        self._prefix = {
+            end: zeros(spec(end).prefix_tokens - end.prefix, width(end))
+            for end in sorted(ends)
+            if spec(end).prefix_tokens > end.prefix
+        }
+        self._images = 0
         self._cross = {
             layer: zeros(*(feature.width for feature in space.features(joints[0])))
             for layer, joints in space.layers.items()
@@ -95,35 +138,43 @@ class LayerStatistics:
         """Add the features of some images.
 
         Args:
-            features: A matrix ``(rows, width)`` of any floating dtype for every cut in `cuts`, one row
-                per token or pixel. The rows of cuts that are paired belong together.
+            features: The feature of every cut in `cuts`, of any floating dtype, shaped as its spec says,
+                of the same images in the same order.
         """
-        most = max((len(features[cut]) for cut in self.cuts), default=0)
+        rows = {}
+        for view in self.views:
+            spec = self.space.outlines[view.anchor].features[view.cut]
+            x = features[view.anchor, view.cut]
+            rows[view] = rows_on(x, spec, grid=view.grid, prefix=view.prefix)
+            if view in self._prefix:
+                self._prefix[view] += x[:, view.prefix : spec.prefix_tokens].double().sum(0)
+        self._images += len(next(iter(features.values()))) if features else 0
+        most = max((len(x) for x in rows.values()), default=0)
         pieces = max(-(-most // ROWS_AT_ONCE), 1)
-        split = {cut: features[cut].tensor_split(pieces) for cut in self.cuts}
+        split = {view: x.tensor_split(pieces) for view, x in rows.items()}
         if most and not self._shift:
-            self._shift = {cut: parts[0].double().mean(0) for cut, parts in split.items()}
+            self._shift = {view: parts[0].double().mean(0) for view, parts in split.items()}
         for number in range(pieces if most else 0):
             # To float64 first: a difference of mixed types is many times slower than two passes.
-            self._add({cut: parts[number].double() - self._shift[cut] for cut, parts in split.items()})
+            self._add({view: parts[number].double() - self._shift[view] for view, parts in split.items()})
 
-    def _add(self, features: Mapping[Cut, Tensor]) -> None:
-        for cut, x in features.items():
-            self._rows[cut] += len(x)
-            self._sum[cut] += x.sum(0)
-        for cut, gram in self._gram.items():
-            gram.addmm_(features[cut].T, features[cut])
-        for cut, square in self._square.items():
-            square += torch.linalg.vecdot(features[cut], features[cut], dim=0)
+    def _add(self, rows: Mapping[View, Tensor]) -> None:
+        for view, x in rows.items():
+            self._rows[view] += len(x)
+            self._sum[view] += x.sum(0)
+        for view, gram in self._gram.items():
+            gram.addmm_(rows[view].T, rows[view])
+        for view, square in self._square.items():
+            square += torch.linalg.vecdot(rows[view], rows[view], dim=0)
         for layer, cross in self._cross.items():
             for product in self.products[layer]:
-                cross.addmm_(_total(product.fronts, features).T, _total(product.ends, features))
+                cross.addmm_(_total(product.fronts, rows).T, _total(product.ends, rows))
 
     def layer(self, layer: str) -> LeastSquares:
         """Statistics of one layer over all pairs that share it, about their common means."""
         cross = self._cross[layer]
         total = LeastSquares(*cross.shape, device=cross.device)
-        pairs = [((joint.front, joint.leave), (joint.end, joint.enter)) for joint in self.space.layers[layer]]
+        pairs = self.pairs[layer]
         total.rows = sum(self._rows[front] for front, _ in pairs)
         if total.rows == 0:
             return total
@@ -143,8 +194,18 @@ class LayerStatistics:
             total.y_scatter += square + n * (y_step.square() - y_off.square())
         return total
 
-    def _mean(self, cut: Cut) -> Tensor:
-        return self._shift[cut] + self._sum[cut] / self._rows[cut]
+    def prefix(self, layer: str) -> Tensor | None:
+        """Prefix tokens for a layer whose front lacks them: the constants that fit best, so the means.
+
+        Returns:
+            ``(missing, end width)``, float64, averaged over images and over the pairs that share the layer;
+            ``None`` if nothing is missing.
+        """
+        found = [self._prefix[end] for _, end in self.pairs[layer] if end in self._prefix]
+        return torch.stack(found).mean(0) / self._images if found else None
+
+    def _mean(self, view: View) -> Tensor:
+        return self._shift[view] + self._sum[view] / self._rows[view]
 
     def solve(self, *, ridge: float = 0.0, match_variance: bool = False) -> dict[str, AffineMap]:
         """Solution of every layer, in the space's order, jointly for the pairs that share it.
@@ -165,8 +226,8 @@ class LayerStatistics:
         return solved
 
 
-def _total(cuts: Sequence[Cut], features: Mapping[Cut, Tensor]) -> Tensor:
-    total = features[cuts[0]]
-    for cut in cuts[1:]:
-        total = total + features[cut]
+def _total(views: Sequence[View], rows: Mapping[View, Tensor]) -> Tensor:
+    total = rows[views[0]]
+    for view in views[1:]:
+        total = total + rows[view]
     return total

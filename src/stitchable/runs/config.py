@@ -29,6 +29,23 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class InputConfig:
+    """What images a fine-tuned anchor shall take; anchors that are stitched must agree.
+
+    Attributes:
+        size: Rows and columns, in pixels; ``None`` means the model's own, as for all of these.
+        mean: Subtracted from pixel values in [0, 1]; one number, or one per channel.
+        std: Divides the difference; likewise.
+        crop_pct: Share of the resized image that the centre crop keeps along each side in evaluation.
+    """
+
+    size: int | None = None
+    mean: float | list[float] | None = None
+    std: float | list[float] | None = None
+    crop_pct: float | None = None
+
+
+@dataclass(frozen=True)
 class FitConfig:
     """How stitching layers are initialised.
 
@@ -92,6 +109,8 @@ class RunConfig:
         anchors: Two or more of ``[name=]source[@weights]``; on the command line separated by commas. A
             source is a timm name, a saved anchor's folder, or ``path/to/file.py:function``. Weights are a
             ``.safetensors`` file, ``pretrained`` (timm's own; may use the network) or ``random``.
+        inputs: Name of the anchor whose image size and normalisation all are to take; the others convert.
+            ``None`` refuses anchors that differ.
         space: Which stitches to allow.
         prune: Rules that drop stitches: ``deeper``, ``dearer``, ``equal``.
         data: Where the images are.
@@ -103,6 +122,7 @@ class RunConfig:
     """
 
     anchors: str | list[str] = field(default_factory=list)
+    inputs: str | None = None
     space: SpaceOptions = field(default_factory=SpaceOptions)
     prune: list[PruneRule] = field(default_factory=list)
     data: DataConfig = field(default_factory=DataConfig)

@@ -21,6 +21,7 @@ from stitchable.network import StitchedNetwork, check_compatible
 from stitchable.runs.config import FitConfig, RunConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
+from stitchable.runs.inputs import conversion_effect, take_inputs_of
 from stitchable.space.build import SpaceOptions, build_space
 from stitchable.space.prune import PruneRule, prune
 from stitchable.space.space import StitchingSpace
@@ -96,9 +97,12 @@ def fit_run(
         anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
     for anchor in anchors:
         check_anchor(anchor)
+    if config.inputs is not None:
+        anchors = take_inputs_of(config.inputs, anchors)
     check_compatible(anchors)  # says more of unlike anchors than their space can
     space, notes = make_space(anchors, config.space, config.prune)
     network = StitchedNetwork(anchors, space, seed=config.seed).to(choose_device(config.device))
+    notes += _conversions(network, config)
     layers: list[LayerFit] = []
     if config.fit.initialization == "least_squares":
         source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
@@ -115,6 +119,18 @@ def fit_run(
     )
     run.write_config(config)
     return Fitted(network, layers, notes)
+
+
+def _conversions(network: StitchedNetwork, config: RunConfig) -> list[str]:
+    """What the anchors that convert their images lose by it, a line each."""
+    converting = [a for a in network.anchors.values() if a.own_input.mismatch(a.input_spec)]
+    if not converting:
+        return []
+    if config.data.val is None:
+        names = ", ".join(anchor.name for anchor in converting)
+        return [f"{names} converts its images; name --data.val to see what that costs."]
+    source = open_for(network, config.data, "val")
+    return [conversion_effect(anchor, source, workers=config.data.workers) for anchor in converting]
 
 
 def _forget(run: RunFolder) -> None:

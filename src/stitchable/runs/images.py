@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from stitchable.anchors.anchor import Anchor
 from stitchable.data.image_source import ImageSource
 from stitchable.data.memory import hold_in_memory
 from stitchable.data.sources import open_images
@@ -11,30 +12,41 @@ from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig
 
+ImageSplit = Literal["train", "val"]
 
-def open_for(network: StitchedNetwork, data: DataConfig, split: Literal["train", "val"]) -> ImageSource:
+
+def open_for(network: StitchedNetwork | Anchor, data: DataConfig, split: ImageSplit) -> ImageSource:
     """Open the images that ``data`` names and check that the anchors can tell their classes apart.
 
     Raises:
         StitchError: No path is given, it does not open, or its classes are not the anchors'.
+    """
+    source = open_split(data, split)
+    count = network.class_count
+    largest = int(source.labels.max())
+    if largest >= count:
+        raise StitchError(
+            f"{source.name} has labels up to {largest}; the anchors tell {count} classes apart. "
+            "Give the data set the anchors were trained on, or anchors with its classes."
+        )
+    for number, (theirs, ours) in enumerate(zip(source.classes or (), network.classes or (), strict=False)):
+        if theirs != ours:
+            raise StitchError(
+                f"Class {number} is {theirs!r} in {source.name} and {ours!r} for the anchors. "
+                "Bring the data's classes into the anchors' order."
+            )
+    return hold_in_memory(source) if data.memory else source
+
+
+def open_split(data: DataConfig, split: ImageSplit) -> ImageSource:
+    """Open the images that ``data`` names, whatever their classes.
+
+    Raises:
+        StitchError: No path is given, or it does not open.
     """
     path = data.train if split == "train" else data.val
     if not path:
         raise StitchError(
             f"No images named. Give --data.{split}, a folder, a .parquet file or 'digits:{split}'."
         )
-    source = open_images(path)
-    count = network.class_count
-    largest = int(source.labels.max())
-    if largest >= count:
-        raise StitchError(
-            f"{path} has labels up to {largest}; the anchors tell {count} classes apart. "
-            "Give the data set the anchors were trained on, or anchors with its classes."
-        )
-    for number, (theirs, ours) in enumerate(zip(source.classes or (), network.classes or (), strict=False)):
-        if theirs != ours:
-            raise StitchError(
-                f"Class {number} is {theirs!r} in {path} and {ours!r} for the anchors. "
-                "Bring the data's classes into the anchors' order."
-            )
-    return hold_in_memory(source) if data.memory else source
+    return open_images(path)

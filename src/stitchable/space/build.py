@@ -9,6 +9,7 @@ from typing import Literal
 
 from stitchable.errors import StitchError, check_choices
 from stitchable.space.joint import Joint
+from stitchable.space.match import Match, match_stages
 from stitchable.space.outline import Outline
 from stitchable.space.rules import Pairs, climbing, descending, paired, unpaired
 from stitchable.space.space import StitchingSpace
@@ -27,8 +28,10 @@ class SpaceOptions:
         pairs: ``"nearest"`` joins only neighbours in cost, ``"all"`` every two anchors.
         direction: ``"fast_to_slow"`` leaves the cheaper anchor, ``"slow_to_fast"`` the dearer one.
         joints: Largest number of stitching layers in one stitch.
-        stages: Stages in which anchors are joined; ``None`` means all but the last one of hierarchical
-            anchors and the only one of plain ViTs.
+        match: ``"stage"`` joins stages of equal number, ``"grid"`` stages of equal grids (the most alike
+            ones where no two are equal); ``"auto"`` is ``"stage"`` for anchors of equally many stages.
+        stages: Stages of the front anchor in which it is left; ``None`` means all, but for the last one
+            where both anchors are hierarchical.
         sharing: ``"rule"`` lets the pairs of one window, or of one front block, share a stitching layer
             as the papers do; ``"none"`` gives every pair its own. A deployed stitch costs the same.
         rule: ``"auto"`` uses windows for equal depths and the nearest front block otherwise;
@@ -40,6 +43,7 @@ class SpaceOptions:
     pairs: Literal["nearest", "all"] = "nearest"
     direction: Direction = "fast_to_slow"
     joints: int = 1
+    match: Literal["auto", "stage", "grid"] = "auto"
     stages: tuple[int, ...] | None = None
     sharing: Literal["rule", "none"] = "rule"
     rule: Rule = "auto"
@@ -60,8 +64,7 @@ def build_space(outlines: Sequence[Outline], options: SpaceOptions | None = None
     published tables: by stage, then by pair of anchors, then window by window.
 
     Raises:
-        StitchError: Fewer than two anchors, two of one name, stages that are not there, or features
-            that no stitching layer can carry.
+        StitchError: Fewer than two anchors, two of one name, or stages that are not there.
 
     Source: Pan et al. 2023, section 3.3; SN-Netv2 for ``two_way``.
     """
@@ -79,21 +82,15 @@ def build_space(outlines: Sequence[Outline], options: SpaceOptions | None = None
         most_joints = 2
     else:
         direction, most_joints = options.direction, options.joints
+    pairs = _ordered_pairs(anchors, options.pairs, direction)
+    matches = [match_stages(front, end, by=options.match, stages=options.stages) for front, end in pairs]
     joints: list[Joint] = []
-    for stage in _stages(anchors, options):
-        for front, end in _ordered_pairs(anchors, options.pairs, direction):
-            joints += _joints_of_stage(front, end, stage, options)
+    for stage in range(max(anchor.stage_count for anchor in anchors)):
+        for (front, end), found in zip(pairs, matches, strict=True):
+            for match in found:
+                if match.stage == stage:
+                    joints += _joints_of_match(front, end, match, options)
     return StitchingSpace(anchors, joints, most_joints=most_joints)
-
-
-def _stages(anchors: Sequence[Outline], options: SpaceOptions) -> tuple[int, ...]:
-    common = min(anchor.stage_count for anchor in anchors)
-    if options.stages is None:
-        return tuple(range(max(common - 1, 1)))
-    for stage in options.stages:
-        if not 0 <= stage < common:
-            raise StitchError(f"Got stage {stage}; the anchors have the stages 0 to {common - 1} in common.")
-    return tuple(sorted(set(options.stages)))
 
 
 def _ordered_pairs(
@@ -121,22 +118,21 @@ def _groups(front_depth: int, end_depth: int, options: SpaceOptions, *, hierarch
     return unpaired(front_depth, end_depth) if front_depth < end_depth else descending(front_depth, end_depth)
 
 
-def _joints_of_stage(front: Outline, end: Outline, stage: int, options: SpaceOptions) -> list[Joint]:
-    front_blocks, end_blocks = front.stage_blocks(stage), end.stage_blocks(stage)
+def _joints_of_match(front: Outline, end: Outline, match: Match, options: SpaceOptions) -> list[Joint]:
     hierarchical = front.stage_count > 1 or end.stage_count > 1
-    groups = _groups(len(front_blocks), len(end_blocks), options, hierarchical=hierarchical)
+    groups = _groups(len(match.front), len(match.end), options, hierarchical=hierarchical)
     joints = []
     for number, pairs in enumerate(groups):
+        widths: dict[tuple[int, int], int] = {}
         for position, (j, k) in enumerate(pairs):
-            layer = f"{front.name}>{end.name}:{stage}-{number}"
+            leave, enter = match.front[j] + 1, match.end[k]
+            layer = f"{front.name}>{end.name}:{match.stage}-{number}"
             if options.sharing == "none":
                 layer += f"-{position}"
-            joint = Joint(front.name, front_blocks[j] + 1, end.name, end_blocks[k], layer)
-            reason = front.features[joint.leave].mismatch(end.features[joint.enter])
-            if reason:
-                raise StitchError(
-                    f"{front.name} after block {joint.leave - 1} cannot be joined to {end.name} before block "
-                    f"{joint.enter}: {reason}. Choose other anchors, or stages where they match."
-                )
-            joints.append(joint)
+            # Stages of one grid may differ in width; pairs of different widths cannot share a layer.
+            width = front.features[leave].width, end.features[enter].width
+            variant = widths.setdefault(width, len(widths))
+            if variant:
+                layer += f"w{variant}"
+            joints.append(Joint(front.name, leave, end.name, enter, layer))
     return joints

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
+from stitchable.cost.joint import stitching_cost
 from stitchable.cost.parts import Cost, PartCost, total
 from stitchable.errors import StitchError, nearest
 from stitchable.feature import FeatureSpec
@@ -248,10 +249,9 @@ class StitchingSpace:
         ]
 
     def joint_cost(self, joint: Joint) -> PartCost:
-        """Cost of crossing ``joint``: an affine map at every position of the front's feature."""
+        """Cost of crossing ``joint``."""
         front, end = self.features(joint)
-        weights = front.width * end.width
-        return PartCost(front.positions * weights, ((joint.layer, weights + end.width),))
+        return stitching_cost(front, end, layer=joint.layer)
 
     def cost(self, stitch: Stitch | str) -> Cost:
         """MACs and params of a stitch: the sum of what it runs, shared params counted once."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
@@ -18,8 +17,7 @@ from stitchable.stitch import Stitch
 from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers import Sampler
-
-Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+from stitchable.training.step import Batches, memory_format, take_step, train_mode
 
 
 @dataclass(frozen=True)
@@ -89,18 +87,26 @@ def train(
     Source: Pan et al. 2023, Algorithm 1.
     """
     options = options or TrainOptions()
-    device = next(network.parameters()).device
+    device, layout = next(network.parameters()).device, memory_format(options)
     optimizer = build_optimizer(network, options)
     schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
     counts: Counter[str] = Counter()
     began, step = time.monotonic(), 0
+    network.to(memory_format=layout)
     try:
         for epoch in range(options.epochs):
-            _train_mode(network, options)
+            train_mode(network, options)
             before = step
             for images, labels in batches(epoch):
                 stitch = sampler(step)
-                loss = _step(network, stitch, images.to(device), labels.to(device), optimizer, options, step)
+                loss = take_step(
+                    partial(network, stitch=stitch),
+                    (images.to(device, memory_format=layout), labels.to(device)),
+                    optimizer=optimizer,
+                    options=options,
+                    what=str(stitch),
+                    step=step,
+                )
                 counts[str(stitch)] += 1
                 if on_step:
                     on_step(_record(step, epoch, stitch, loss, optimizer, len(images), began))
@@ -110,34 +116,8 @@ def train(
                 raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
     finally:
         optimizer.zero_grad(set_to_none=True)
-        network.eval()
+        network.eval().to(memory_format=torch.contiguous_format)
     return TrainSummary(step, time.monotonic() - began, dict(counts.most_common()))
-
-
-def _step(
-    network: StitchedNetwork,
-    stitch: Stitch,
-    images: Tensor,
-    labels: Tensor,
-    optimizer: torch.optim.Optimizer,
-    options: TrainOptions,
-    step: int,
-) -> float:
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=options.autocast == "bfloat16"):
-        logits = network(images, stitch)
-        loss = F.cross_entropy(logits, labels, label_smoothing=options.label_smoothing)
-    value = float(loss.detach())
-    if not torch.isfinite(loss.detach()):
-        raise StitchError(
-            f"The loss of {stitch} is {value} at step {step}. Lower train.lr, or set train.clip_norm."
-        )
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    if options.clip_norm is not None:
-        used = [parameter for parameter in network.parameters() if parameter.grad is not None]
-        torch.nn.utils.clip_grad_norm_(used, options.clip_norm)
-    optimizer.step()
-    return value
 
 
 def _record(
@@ -154,11 +134,3 @@ def _record(
     return StepRecord(
         step, epoch, str(stitch), loss, lrs.get("anchors", 0.0), lrs.get("layers", 0.0), images, seconds
     )
-
-
-def _train_mode(network: StitchedNetwork, options: TrainOptions) -> None:
-    network.train()
-    if options.batch_norm == "frozen":
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()

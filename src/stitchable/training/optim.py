@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from stitchable.network import StitchedNetwork
-from stitchable.training.options import TrainOptions
+from stitchable.training.options import StepOptions, TrainOptions
 
 
 def build_optimizer(network: StitchedNetwork, options: TrainOptions) -> torch.optim.Optimizer:
@@ -26,14 +27,22 @@ def build_optimizer(network: StitchedNetwork, options: TrainOptions) -> torch.op
         ("layers", network.layers, layer_lr),
     )
     for name, module, lr in parts:
-        groups += _groups(name, module, lr, options.weight_decay)
+        groups += parameter_groups(name, module.parameters(), lr=lr, weight_decay=options.weight_decay)
+    return make_optimizer(groups, options)
+
+
+def make_optimizer(groups: list[dict[str, Any]], options: StepOptions) -> torch.optim.Optimizer:
+    """AdamW, or SGD with Nesterov momentum 0.9, over groups made by `parameter_groups`."""
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, lr=options.lr)
 
 
-def _groups(name: str, module: nn.Module, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+def parameter_groups(
+    name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Groups called ``name`` of the parameters that require a gradient; vectors do not decay."""
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     matrices = [parameter for parameter in parameters if parameter.ndim > 1]
     vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
     return [
@@ -43,12 +52,12 @@ def _groups(name: str, module: nn.Module, lr: float, weight_decay: float) -> lis
     ]
 
 
-def build_schedule(optimizer: torch.optim.Optimizer, options: TrainOptions, *, steps: int) -> LambdaLR:
+def build_schedule(optimizer: torch.optim.Optimizer, options: StepOptions, *, steps: int) -> LambdaLR:
     """Linear warm-up, then a cosine to ``lr_floor`` of the peak; each group keeps its own peak.
 
     Args:
         optimizer: Its groups' learning rates are the peaks.
-        options: See `TrainOptions`.
+        options: See `StepOptions`.
         steps: Length of the whole training.
     """
     warmup = round(options.warmup * steps)

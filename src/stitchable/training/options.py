@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from stitchable.data.augment import Augment
 from stitchable.errors import StitchError, check_choices
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """Algorithm 1: one stitch per step, drawn uniformly.
+class StepOptions:
+    """What every training has in common: its length, its optimiser, its schedule and its images.
 
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images per step.
         optimizer: ``"adamw"``, or ``"sgd"`` with Nesterov momentum 0.9.
-        lr: Peak learning rate of the anchors.
-        layer_lr: Peak learning rate of the stitching layers; ``None`` means ``lr``.
+        lr: Peak learning rate of the pretrained weights.
         weight_decay: On weights, not on biases, norms and other vectors.
         warmup: Share of the steps over which the learning rate rises linearly.
         lr_floor: Last learning rate of the cosine, as a share of the peak.
         label_smoothing: Of the cross-entropy.
         clip_norm: Largest norm of the gradient; ``None`` does not clip.
-        batch_norm: ``"frozen"`` keeps the anchors' BatchNorm statistics, ``"running"`` updates them with
-            every stitch, as the released code does.
+        batch_norm: ``"frozen"`` keeps the BatchNorm statistics, ``"running"`` updates them with every step.
         autocast: ``"none"`` or ``"bfloat16"`` for the forward pass.
+        channels_last: Lay maps out in memory channel by channel within each pixel: the same numbers but for
+            rounding, and CNNs with depthwise convolutions train faster on CPUs.
         augment: See `stitchable.data.transforms`.
     """
+
+    section: ClassVar[str] = "train"  # what the fields are called by in messages
 
     epochs: int = 3
     batch_size: int = 128
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
-    layer_lr: float | None = None
     weight_decay: float = 0.05
     warmup: float = 0.1
     lr_floor: float = 0.0
@@ -42,21 +43,68 @@ class TrainOptions:
     clip_norm: float | None = None
     batch_norm: Literal["frozen", "running"] = "frozen"
     autocast: Literal["none", "bfloat16"] = "none"
+    channels_last: bool = False
     augment: Augment = "flip"
 
     def __post_init__(self) -> None:
-        check_choices(self, "train")
-        rules = {
+        check_choices(self, self.section)
+        for name, (fine, allowed) in self._rules().items():
+            if not fine:
+                raise StitchError(f"{self.section}.{name} must be {allowed}; got {getattr(self, name)}.")
+
+    def _rules(self) -> dict[str, tuple[bool, str]]:
+        """For each number whether it is in its range, and the range in words."""
+        return {
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "lr": (self.lr >= 0, "at least 0"),
-            "layer_lr": (self.layer_lr is None or self.layer_lr >= 0, "at least 0"),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
             "warmup": (0 <= self.warmup < 1, "a share of the steps in [0, 1)"),
             "lr_floor": (0 <= self.lr_floor <= 1, "a share of the peak in [0, 1]"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "in [0, 1)"),
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "positive, or null"),
         }
-        for name, (fine, allowed) in rules.items():
-            if not fine:
-                raise StitchError(f"train.{name} must be {allowed}; got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class TrainOptions(StepOptions):
+    """Algorithm 1: one stitch per step, drawn uniformly; ``lr`` is that of the anchors.
+
+    ``batch_norm: running`` updates the statistics with every stitch, as the released code does.
+
+    Attributes:
+        layer_lr: Peak learning rate of the stitching layers; ``None`` means ``lr``.
+    """
+
+    layer_lr: float | None = None
+
+    def _rules(self) -> dict[str, tuple[bool, str]]:
+        fine = self.layer_lr is None or self.layer_lr >= 0
+        return {**super()._rules(), "layer_lr": (fine, "at least 0")}
+
+
+@dataclass(frozen=True)
+class FinetuneOptions(StepOptions):
+    """Fine-tuning of one anchor on a user's own classes; ``lr`` is that of all but the classifier.
+
+    Attributes:
+        head_lr: Peak learning rate of the classifier; ``None`` means ``lr``.
+        head_epochs: In so many of the epochs, the first ones, only the classifier is trained.
+    """
+
+    section: ClassVar[str] = "finetune"
+
+    epochs: int = 8
+    batch_size: int = 32
+    lr: float = 5e-4
+    head_lr: float | None = 5e-3
+    head_epochs: int = 1
+    batch_norm: Literal["frozen", "running"] = "running"
+    augment: Augment = "crop_flip"
+
+    def _rules(self) -> dict[str, tuple[bool, str]]:
+        return {
+            **super()._rules(),
+            "head_lr": (self.head_lr is None or self.head_lr >= 0, "at least 0"),
+            "head_epochs": (0 <= self.head_epochs <= self.epochs, f"0 to the {self.epochs} epochs"),
+        }

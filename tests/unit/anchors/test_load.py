@@ -42,7 +42,7 @@ def test_short_form_names_a_model(text):
     ("text", "part"),
     [
         ("deit_tinny_patch16_224", "Nearest: deit_tiny_patch16_224"),
-        ("swin_tiny_patch4_window7_224", "No family splits models of class SwinTransformer"),
+        ("densenet121", "No family splits models of class DenseNet"),
         ("no/such/folder", "No folder no/such/folder"),
         ("./resnet18", "No folder ./resnet18"),
         ("own.py", "'own.py' names no function. Write own.py:function."),

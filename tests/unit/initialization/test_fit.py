@@ -8,7 +8,6 @@ import torch
 
 from stitchable.errors import StitchError
 from stitchable.initialization.fit import fit_least_squares
-from stitchable.layers.stitching import rows
 from stitchable.network import StitchedNetwork
 from stitchable.space.build import SpaceOptions
 
@@ -325,14 +324,6 @@ def test_gradients_are_not_recorded(stitched_vits, noise):
     network = stitched_vits()
     fit_least_squares(network, [noise(40)])
     assert all(parameter.requires_grad and parameter.grad is None for parameter in network.parameters())
-
-
-def test_rows_of_maps_and_tokens_keep_channels_together():
-    tokens = torch.arange(24.0).reshape(2, 3, 4)
-    assert torch.equal(rows(tokens), tokens.reshape(6, 4))
-    maps = torch.arange(48.0).reshape(2, 4, 2, 3)
-    expected = [maps[image, :, row, column] for image in range(2) for row in range(2) for column in range(3)]
-    assert torch.equal(rows(maps), torch.stack(expected))
 
 
 def test_twins_are_joined_by_the_identity(tiny_vit, noise):

@@ -1,12 +1,16 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stitchable.errors import StitchError
+from stitchable.cost.joint import stitching_cost
+from stitchable.cost.macs import count_macs
+from stitchable.cost.parts import total
 from stitchable.feature import FeatureSpec
 from stitchable.layers.stitching import StitchingLayer
 
@@ -86,14 +90,64 @@ def test_kaiming_depends_on_the_generator_alone(kind):
     assert not torch.equal(first.projection.bias, other.projection.bias)
 
 
-@pytest.mark.parametrize(
-    ("end", "reason"),
-    [
-        (FeatureSpec("map", 4, (2, 2)), "tokens cannot be joined to map"),
-        (FeatureSpec("tokens", 4, (2, 3), 1), "grid 2×2 is not 2×3"),
-        (FeatureSpec("tokens", 4, (2, 2), 2), "1 prefix tokens are not 2"),
-    ],
+MAP, LAST, TOKENS = (
+    FeatureSpec("map", 3, (4, 6)),
+    FeatureSpec("map", 3, (4, 6), channels_last=True),
+    FeatureSpec("tokens", 3, (4, 6), prefix_tokens=2),
 )
-def test_other_differences_than_width_are_refused(end, reason):
-    with pytest.raises(StitchError, match=reason):
-        StitchingLayer(FeatureSpec("tokens", 4, (2, 2), 1), end)
+"""The same kinds of features with every grid; widths and prefixes are changed below."""
+
+
+def grid_of(x, spec):
+    """Grid (batch, rows, columns, width) of a feature, in numpy."""
+    x = x.detach().numpy()
+    if spec.kind == "tokens":
+        return x[:, spec.prefix_tokens :].reshape(len(x), *spec.grid, spec.width)
+    return x if spec.channels_last else np.moveaxis(x, 1, 3)
+
+
+@pytest.mark.parametrize("front", [MAP, LAST, TOKENS], ids=["map", "channels last", "tokens"])
+@pytest.mark.parametrize("end", [MAP, LAST, TOKENS], ids=["map", "channels last", "tokens"])
+@pytest.mark.parametrize("grid", [(4, 6), (2, 3), (8, 12)], ids=["same", "shrinks", "grows"])
+@pytest.mark.parametrize("prefix", [0, 1, 3])
+def test_every_feature_is_brought_to_every_other(front, end, grid, prefix):
+    end = dataclasses.replace(end, width=5, grid=grid, prefix_tokens=prefix if end.kind == "tokens" else 0)
+    layer = StitchingLayer(front, end).double()
+    layer.reset_kaiming(torch.Generator().manual_seed(0))
+    x = torch.randn(front.shape(2), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    y = layer(x)
+    assert tuple(y.shape) == end.shape(2)
+
+    weight, bias = (
+        layer.projection.weight.detach().reshape(5, 3).numpy(),
+        layer.projection.bias.detach().numpy(),
+    )
+    given = grid_of(x, front)
+    if grid == (2, 3):
+        given = given.reshape(2, 2, 2, 3, 2, 3).mean((2, 4))
+    elif grid == (8, 12):
+        given = scipy.ndimage.zoom(given, (1, 2, 2, 1), order=1, mode="nearest", grid_mode=True)
+    np.testing.assert_allclose(grid_of(y, end), given @ weight.T + bias, rtol=1e-12, atol=1e-12)
+
+    kept = min(front.prefix_tokens, end.prefix_tokens)
+    tokens = y[:, : end.prefix_tokens].detach().numpy() if end.kind == "tokens" else np.zeros((2, 0, 5))
+    np.testing.assert_allclose(
+        tokens[:, :kept], x[:, :kept].numpy() @ weight.T + bias if kept else tokens[:, :0]
+    )
+    missing = end.prefix_tokens - kept
+    assert (layer.prefix is None) == (missing == 0)
+    if missing:
+        layer.set_prefix(torch.full((missing, 5), 7.0))
+        assert (layer(x)[:, kept : end.prefix_tokens] == 7).all()
+
+
+@pytest.mark.parametrize("front", [MAP, LAST, TOKENS], ids=["map", "channels last", "tokens"])
+@pytest.mark.parametrize("end", [MAP, LAST, TOKENS], ids=["map", "channels last", "tokens"])
+@pytest.mark.parametrize("grid", [(4, 6), (2, 3), (8, 12), (2, 12)])
+def test_the_cost_is_what_a_counter_finds(front, end, grid):
+    end = dataclasses.replace(end, width=5, grid=grid)
+    layer = StitchingLayer(front, end)
+    macs, _ = count_macs(layer.to("meta"), torch.empty(front.shape(1), device="meta"))
+    cost = total([stitching_cost(front, end, layer="a>b")])
+    assert cost.macs == macs
+    assert cost.params == sum(parameter.numel() for parameter in layer.parameters())

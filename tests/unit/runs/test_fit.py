@@ -5,7 +5,10 @@ import pytest
 import torch
 import yaml
 
+from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.load import load_anchor
+from stitchable.data.loader import image_loader
+from stitchable.data.sources import open_images
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig, FitConfig
@@ -109,3 +112,33 @@ def test_images_of_other_classes_are_refused(config, tmp_path, digit_models, pho
             replace(config, data=DataConfig(str(photos("two")))),
             named,
         )
+
+
+def test_anchors_of_different_normalisation_are_refused_or_converted(config, tmp_path, tiny_vit):
+    same, other = tiny_vit("same", 4, num_classes=10), tiny_vit("other", 6, num_classes=10)
+    other = Anchor(
+        other.model,
+        other.split,
+        name="other",
+        input_spec=replace(other.input_spec, mean=(0.0,), std=(1.0,)),
+        source=other.source,
+    )
+    with pytest.raises(StitchError, match=r"same and other take different images: .*--inputs other"):
+        fit_run(RunFolder(tmp_path / "run"), config, [same, other])
+    with pytest.raises(StitchError, match=r"inputs names no anchor 'sam'\. Nearest: same"):
+        fit_run(RunFolder(tmp_path / "run"), replace(config, inputs="sam"), [same, other])
+    assert not (tmp_path / "run").exists()
+
+    made = fit_run(RunFolder(tmp_path / "run"), replace(config, inputs="same"), [same, other])
+    assert made.network.input_spec == same.input_spec
+    # Another normalisation is converted without a loss: both figures are the accuracy of the anchor itself.
+    loader = image_loader(open_images("digits:val"), other.input_spec, batch_size=100)
+    with torch.no_grad():
+        right = sum(int((other.eval()(x).argmax(1) == y).sum()) for x, y in loader)
+    images = len(open_images("digits:val"))
+    [note] = made.notes
+    assert note.startswith("other converts its images (input mean 0 is not 0.5)")
+    assert note.count(f"{100 * right / images:.1f} %") == 2
+    assert f"on {images} held-out images" in note
+    back = StitchedNetwork.from_pretrained(RunFolder(tmp_path / "run").fitted)
+    assert back.anchors["other"].own_input == other.input_spec

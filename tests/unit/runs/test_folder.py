@@ -74,7 +74,18 @@ def test_a_configuration_reads_back_as_plain_data(tmp_path):
     assert "!!" not in text  # no tag that only Python understands
     values = run.read_config()
     assert values == yaml.safe_load(text)
-    assert list(values) == ["anchors", "space", "prune", "data", "fit", "train", "sweep", "seed", "device"]
+    assert list(values) == [
+        "anchors",
+        "inputs",
+        "space",
+        "prune",
+        "data",
+        "fit",
+        "train",
+        "sweep",
+        "seed",
+        "device",
+    ]
     assert values["space"]["stages"] == [0, 2]
     assert (values["seed"], values["anchors"], values["data"]["val"]) == (7, ["a", "b"], "x")
     run.write_config({**values, "seed": 8})

@@ -247,6 +247,29 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights(stitched_vits, 
     assert losses["bfloat16"] == pytest.approx(losses["none"], rel=0.05)
 
 
+def test_channels_last_changes_the_layout_and_not_the_numbers(stitched_resnets, labelled):
+    losses, seen = {}, []
+    for channels_last in (True, False):
+        network, records = stitched_resnets().double(), []
+        if channels_last:
+            network.anchors["deep"].model.layer2[1].register_forward_hook(
+                lambda part, given, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
+            )
+        train(
+            network,
+            lambda epoch: [(images.double(), labels) for images, labels in labelled(3, 8, side=32)],
+            sampler=always("shallow[0:1]+deep[1:13]"),
+            steps_per_epoch=3,
+            options=TrainOptions(epochs=1, lr=1e-3, channels_last=channels_last),
+            on_step=records.append,
+        )
+        assert all(parameter.is_contiguous() for parameter in network.parameters())
+        losses[channels_last] = [record.loss for record in records]
+    assert seen
+    assert all(seen)
+    assert losses[True] == pytest.approx(losses[False], rel=1e-9)
+
+
 def statistics(network):
     return {key: value.clone() for key, value in network.state_dict().items() if "running" in key}
 

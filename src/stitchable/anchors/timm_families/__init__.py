@@ -1,5 +1,41 @@
-"""Families of timm, one file each."""
+"""Families of timm, one file each; those that share one plan are rows of `staged`."""
 
-from stitchable.anchors.timm_families import regnet, resnet, vit
+from stitchable.anchors.timm_families import (
+    beit,
+    cait,
+    efficientnet,
+    eva,
+    levit,
+    metaformer,
+    mixer,
+    mobilenetv3,
+    pvt_v2,
+    regnet,
+    relpos_vit,
+    resnet,
+    staged,
+    twins,
+    vgg,
+    vit,
+    xcit,
+)
 
-FAMILIES = (vit.FAMILY, resnet.FAMILY, regnet.FAMILY)
+FAMILIES = (
+    vit.FAMILY,
+    resnet.FAMILY,
+    regnet.FAMILY,
+    efficientnet.FAMILY,
+    mobilenetv3.FAMILY,
+    eva.FAMILY,
+    beit.FAMILY,
+    relpos_vit.FAMILY,
+    cait.FAMILY,
+    xcit.FAMILY,
+    levit.FAMILY,
+    pvt_v2.FAMILY,
+    twins.FAMILY,
+    metaformer.FAMILY,
+    *mixer.FAMILIES,
+    vgg.FAMILY,
+    *staged.FAMILIES,
+)

@@ -58,4 +58,5 @@ FAMILY = Family(
         "timm.models.deit.VisionTransformerDistilled",
     ),
     split=split,
+    unsupported="dynamic_img_size, patch_drop_rate (no fixed grid); distilled training (two outputs)",
 )
