@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stitchable.anchors.split import Part, Split, submodule
     from stitchable.anchors.store import save_anchor
     from stitchable.errors import StitchError
+    from stitchable.evaluation.batch_norm import recalibrate
     from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
     from stitchable.evaluation.pick import pick
     from stitchable.evaluation.sweep import sweep
@@ -60,6 +61,7 @@ __all__ = [
     "pick",
     "prune",
     "read_curve",
+    "recalibrate",
     "save_anchor",
     "submodule",
     "sweep",
@@ -76,6 +78,7 @@ _HOMES = {
     "anchors.split": ("Part", "Split", "submodule"),
     "anchors.store": ("save_anchor",),
     "errors": ("StitchError",),
+    "evaluation.batch_norm": ("recalibrate",),
     "evaluation.curve": ("CurveRow", "read_curve", "write_curve"),
     "evaluation.pick": ("pick",),
     "evaluation.sweep": ("sweep",),

@@ -10,7 +10,14 @@ from stitchable.space.space import StitchingSpace
 from stitchable.stitch import Stitch
 
 
-def write_card(folder: Path, space: StitchingSpace, anchor: Anchor, *, stitch: Stitch | None = None) -> None:
+def write_card(
+    folder: Path,
+    space: StitchingSpace,
+    anchor: Anchor,
+    *,
+    stitch: Stitch | None = None,
+    calibration_images: int | None = None,
+) -> None:
     """Write ``README.md`` into a saved folder.
 
     Args:
@@ -18,6 +25,7 @@ def write_card(folder: Path, space: StitchingSpace, anchor: Anchor, *, stitch: S
         space: The space of what was saved.
         anchor: An anchor that holds its head; they all take the same images and have the same classes.
         stitch: The stitch, where only one was saved.
+        calibration_images: Number of images from which its BatchNorm statistics were estimated anew.
     """
     spec = anchor.input_spec
     names = ", ".join(space.outlines)
@@ -31,6 +39,11 @@ def write_card(folder: Path, space: StitchingSpace, anchor: Anchor, *, stitch: S
         reader, call = "subnetwork import Subnetwork", "network(images)"
         what = f"One stitch, taken out of a network that joins {names}:"
         rows = [stitch]
+    if calibration_images is not None:
+        what = (
+            f"The BatchNorm statistics behind the joints were estimated anew from {calibration_images:,} "
+            f"training images.\n\n{what}"
+        )
     table = "\n".join(f"| `{row}` | {space.cost(row).macs:,} | {space.cost(row).params:,} |" for row in rows)
     text = f"""---
 library_name: stitchable

@@ -32,6 +32,11 @@ class Subnetwork(nn.Module):
         space: A space that has the stitch.
         anchors: The anchors by name; what the stitch does not run is left out of the copy.
         layers: The stitching layers by id.
+
+    Attributes:
+        calibration_images: Number of images from which the BatchNorm statistics behind the joints were
+            estimated anew, see `stitchable.evaluation.batch_norm.recalibrate`; ``None`` where they are the
+            network's, and only then are the logits too.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Subnetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.stitch = stitch
+        self.calibration_images: int | None = None
         self.steps = space.steps(stitch)
         self._spans = space.spans(stitch)
         held = {
@@ -77,9 +83,17 @@ class Subnetwork(nn.Module):
         """
         folder = Path(folder)
         anchors = list(self.anchors.values())
-        entries = {"stitch": str(self.stitch), "space": self._space.to_dict()}
+        entries: dict[str, Any] = {"stitch": str(self.stitch), "space": self._space.to_dict()}
+        if self.calibration_images is not None:
+            entries["calibration_images"] = self.calibration_images
         write_folder(folder, "subnetwork", module=self, anchors=anchors, entries=entries)
-        write_card(folder, self._space, self.anchors[self.stitch.anchors[-1]], stitch=self.stitch)
+        write_card(
+            folder,
+            self._space,
+            self.anchors[self.stitch.anchors[-1]],
+            stitch=self.stitch,
+            calibration_images=self.calibration_images,
+        )
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, trust_code: bool = False) -> Subnetwork:
@@ -101,6 +115,7 @@ class Subnetwork(nn.Module):
             }
         sub = cls(space.stitch(config["stitch"]), space, anchors, layers)
         load_weights(sub, folder / WEIGHTS)
+        sub.calibration_images = config.get("calibration_images")
         return sub.eval()
 
 

@@ -34,7 +34,7 @@ TABLE = {
     "network": "errors stitch feature input_spec modes cost space layers anchors card subnetwork",
     "data": "errors input_spec",
     "initialization": "errors stitch feature modes device space layers network",
-    "evaluation": "errors stitch units modes device space network",
+    "evaluation": "errors stitch units modes device space anchors subnetwork network",
     "training": "errors stitch modes device space network data",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch units input_spec modes device cost space anchors subnetwork network data "

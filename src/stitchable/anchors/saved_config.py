@@ -28,10 +28,11 @@ _ANCHOR = {
     "classes": _Maybe([str]),
 }
 _SPACE = {"most_joints": int, "joints": [(str, int, str, int, str)], "members": _Maybe([str])}
+_CALIBRATION = {"calibration_images": _Maybe(int)}
 _KINDS = {
     "anchor": {"anchors": [_ANCHOR]},
     "network": {"anchors": [_ANCHOR], "space": _SPACE, "outlines": {...: {"stages": [int]}}},
-    "subnetwork": {"anchors": [_ANCHOR], "space": _SPACE, "stitch": str},
+    "subnetwork": {"anchors": [_ANCHOR], "space": _SPACE, "stitch": str, **_CALIBRATION},
 }
 _SOURCES = {
     "timm": {"model": str, "arguments": {}},

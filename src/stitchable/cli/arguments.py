@@ -80,11 +80,11 @@ def parse_with_run(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     except ArgumentError as error:
         raise StitchError(_one_line(parser, error)) from None
     stored = _stored_words(parser, run)
+    parse(parser, words)  # mistakes in the words themselves are told first, and not blamed on the file
     try:
-        parse(parser, [*stored, str(run.path)])
+        return parse(parser, [*stored, *words])
     except StitchError as error:
         raise StitchError(f"{run.config_file} does not fit this command: {error}") from None
-    return parse(parser, [*stored, *words])
 
 
 def _stored_words(parser: ArgumentParser, run: RunFolder) -> list[str]:

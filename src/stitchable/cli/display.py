@@ -76,6 +76,12 @@ def curve_summary(rows: Sequence[CurveRow], *, seconds: float) -> None:
     console.print(
         f"{len(rows)} stitches, {len(fronts)} on the front, {images:,} images each, {duration(seconds)}"
     )
+    calibrated = [row.calibration_images for row in rows if row.calibration_images]
+    if calibrated:
+        console.print(
+            f"BatchNorm statistics behind the joints of {len(calibrated)} estimated anew from "
+            f"{max(calibrated):,} training images"
+        )
     cells = []
     for row in _worth_showing(rows):
         half = (row.top1_high - row.top1_low) / 2

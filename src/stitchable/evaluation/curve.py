@@ -31,6 +31,8 @@ class CurveRow:
         original_top1_low: Lower end of its interval.
         original_top1_high: Upper end of its interval.
         original_loss: Its mean cross-entropy.
+        calibration_images: Number of training images from which the BatchNorm statistics behind the joints
+            were estimated anew for this path; ``None`` where they are the anchors' own.
     """
 
     index: int
@@ -48,6 +50,7 @@ class CurveRow:
     original_top1_low: float | None = None
     original_top1_high: float | None = None
     original_loss: float | None = None
+    calibration_images: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain data; fields that are ``None`` are left out."""

@@ -28,11 +28,14 @@ class Tally:
         correct: Number of images whose largest logit is their label's.
         loss: Sum of the cross-entropies in nats.
         images: Number of images.
+        calibration_images: Number of images from which its BatchNorm statistics behind the joints were
+            estimated anew; ``None`` where they are the anchors' own.
     """
 
     correct: int
     loss: float
     images: int
+    calibration_images: int | None = None
 
 
 @torch.no_grad()
@@ -41,29 +44,31 @@ def tally(
     stitches: Sequence[Stitch],
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
+    calibration: Iterable[Tensor] | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[Tally]:
     """Count what every stitch gets right, in eval mode; the data are read once.
 
     Args:
-        network: Modes are restored afterwards.
+        network: Modes are restored afterwards, and its buffers do not change.
         stitches: What to measure.
         batches: Normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``, int64.
+        calibration: See `Trie`; ``None`` measures every stitch with the anchors' own BatchNorm statistics.
         on_batch: Called with the number of images after each batch.
 
     Returns:
         One tally per stitch, in the order given.
 
     Raises:
-        StitchError: No images came.
+        StitchError: No images came, to measure on or to calibrate with.
     """
     device = next(network.parameters()).device
     where = sums_device(device)
     correct = torch.zeros(len(stitches), dtype=torch.int64, device=where)
     loss = torch.zeros(len(stitches), dtype=torch.float64, device=where)
-    trie = Trie(network, stitches)
     images = 0
     with evaluating(network):
+        trie = Trie(network, stitches, calibration=calibration)
         for batch, labels in batches:
             labels = labels.to(where)
             for position, logits in trie.run(batch.to(device)):
@@ -75,7 +80,9 @@ def tally(
                 on_batch(len(batch))
     if images == 0:
         raise StitchError("The sweep saw no images. Give at least one batch.")
-    return [Tally(int(right), float(total), images) for right, total in zip(correct, loss, strict=True)]
+    seen = [trie.calibration_images if each in trie.calibrated else None for each in range(len(stitches))]
+    counted = zip(correct, loss, seen, strict=True)
+    return [Tally(int(right), float(total), images, each) for right, total, each in counted]
 
 
 def sweep(
@@ -84,22 +91,24 @@ def sweep(
     *,
     stitches: Sequence[Stitch] | None = None,
     originals: dict[str, Tally] | None = None,
+    calibration: Iterable[Tensor] | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[CurveRow]:
     """Measure stitches and put them into rows of the curve.
 
     Args:
-        network: Modes are restored afterwards.
+        network: Modes are restored afterwards, and its buffers do not change.
         batches: See `tally`.
         stitches: What to measure; the whole space where left out.
         originals: Tallies of the anchors before joint training, by name, on the same images.
+        calibration: See `tally`.
         on_batch: See `tally`.
 
     Returns:
         One row per stitch, in the order of their indices.
     """
     chosen = sorted(network.space if stitches is None else stitches, key=network.space.index)
-    tallies = tally(network, chosen, batches, on_batch=on_batch)
+    tallies = tally(network, chosen, batches, calibration=calibration, on_batch=on_batch)
     costs = [network.cost(stitch) for stitch in chosen]
     top1 = [100 * each.correct / each.images for each in tallies]
     on_front = front([cost.macs for cost in costs], top1)
@@ -126,6 +135,7 @@ def sweep(
                 original_top1_low=interval[0],
                 original_top1_high=interval[1],
                 original_loss=before.loss / before.images if before else None,
+                calibration_images=each.calibration_images,
             )
         )
     return rows

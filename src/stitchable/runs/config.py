@@ -81,13 +81,20 @@ class SweepConfig:
         images: Held-out images to use; ``None`` means all.
         batch_size: Images per forward pass.
         stitches: How many stitches to measure, drawn from the space with the anchors; ``None`` means all.
+        calibration_images: Training images from which the BatchNorm statistics behind a joint are estimated
+            anew for each path; 0 keeps the anchors' own. Families without BatchNorm never read them.
     """
 
     images: int | None = None
     batch_size: int = 250
     stitches: int | None = None
+    calibration_images: int = 1000
 
     def __post_init__(self) -> None:
+        if self.calibration_images < 0 or self.calibration_images == 1:
+            raise StitchError(
+                f"sweep.calibration_images must be 0 or at least 2; got {self.calibration_images}."
+            )
         for name in ("images", "batch_size", "stitches"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -6,36 +6,63 @@ from pathlib import Path
 
 import torch
 
+from stitchable.device import choose_device
 from stitchable.errors import StitchError
+from stitchable.evaluation.batch_norm import recalibrate
 from stitchable.network import StitchedNetwork
+from stitchable.runs.calibration import calibration_batches
+from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.subnetwork import Subnetwork
 
 
-def extract_run(run: RunFolder, stitch: str, out: Path, *, trust_code: bool = False) -> Subnetwork:
+def extract_run(
+    run: RunFolder,
+    stitch: str,
+    out: Path,
+    *,
+    data: DataConfig | None = None,
+    options: SweepConfig | None = None,
+    device: str = "auto",
+    trust_code: bool = False,
+) -> Subnetwork:
     """Write one stitch of a run as a folder of its own, read it back and compare.
 
     Args:
         run: A run that was fitted, best a trained one.
         stitch: Its id, or an anchor's name.
         out: A new or empty folder.
+        data: Its ``train`` images are used where the stitch has BatchNorm behind a joint.
+        options: ``calibration_images`` and ``batch_size`` say how the statistics of these layers are
+            estimated anew, as the sweep does; 0 images keep the network's.
+        device: Where they are estimated.
         trust_code: Allow the run's own architecture files to run.
 
     Raises:
-        StitchError: The stitch is not in the space, the folder is in use, or what was read back differs.
+        StitchError: The stitch is not in the space, the folder is in use, images are needed and not named,
+            or what was read back differs.
     """
     run.require()
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise StitchError(f"{out} is not empty. Name a new folder for the stitch.")
     network = StitchedNetwork.from_pretrained(run.weights, trust_code=trust_code)
     sub = network.extract(stitch)
-    sub.save_pretrained(out)
-    back = Subnetwork.from_pretrained(out, trust_code=True)  # the code is the run's, just allowed
     spec = network.input_spec
     images = torch.randn((2, *spec.size), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        if not torch.equal(back(images), network(images, stitch)):
-            raise StitchError(
-                f"{out} does not compute what {stitch} computes in the network. Please report this."
-            )
+        _demand(torch.equal(sub(images), network(images, stitch)), "The extracted module", stitch)
+        where = choose_device(device)
+        batches = calibration_batches(network, [sub.stitch], data or DataConfig(), options or SweepConfig())
+        if batches is not None:
+            recalibrate(sub.to(where), batches)
+            sub.to("cpu")
+        expected = sub(images)
+        sub.save_pretrained(out)
+        back = Subnetwork.from_pretrained(out, trust_code=True)  # the code is the run's, just allowed
+        _demand(torch.equal(back(images), expected), str(out), stitch)
     return back
+
+
+def _demand(same: bool, what: str, stitch: str) -> None:
+    if not same:
+        raise StitchError(f"{what} does not compute what {stitch} computes. Please report this.")

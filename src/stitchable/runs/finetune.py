@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
-from torch import Tensor
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.classes import classifier_parameters, input_for, with_classes
 from stitchable.anchors.load import load_anchor
 from stitchable.anchors.store import save_anchor
-from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.evaluation.module import tally_module
 from stitchable.evaluation.statistics import wilson_interval
+from stitchable.evaluation.sweep import Tally
 from stitchable.runs.config import DataConfig, InputConfig
-from stitchable.runs.images import open_for, open_split
+from stitchable.runs.images import open_for, open_split, training_batches
 from stitchable.training.finetune import EpochRecord, finetune
 from stitchable.training.options import FinetuneOptions
 
@@ -91,45 +90,26 @@ def finetune_anchor(
     where = choose_device(device)
     anchor = _prepare(model, data, images, seed=seed, trust_code=trust_code)
     train, val = open_for(anchor, data, "train"), open_for(anchor, data, "val")
-    batch_size = min(options.batch_size, len(train))
-    steps = len(train) // batch_size
+    batches, steps = training_batches(train, anchor.input_spec, options, seed=seed, workers=data.workers)
     if on_start:
         on_start(steps * options.epochs)
-
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from image_loader(
-            train,
-            anchor.input_spec,
-            batch_size=batch_size,
-            shuffle_seed=seed,
-            epoch=epoch,
-            augment=options.augment,
-            workers=data.workers,
-            drop_last=True,
-        )
-
-    config = {
-        "data": asdict(data),
-        **asdict(images),
-        **asdict(options),
-        "seed": seed,
-        "device": device,
-    }
-    epochs: list[MeasuredEpoch] = []
+    config = {"data": asdict(data), **asdict(images), **asdict(options), "seed": seed, "device": device}
     anchor.to(where)
-    head = classifier_parameters(anchor)
-    for record in finetune(
-        anchor.model, batches, head=head, steps_per_epoch=steps, options=options, on_step=on_step
-    ):
-        epochs.append(_measure(anchor, val, record, epochs, batch_size=batch_size, workers=data.workers))
-        if epochs[-1].best:
-            save_anchor(anchor, out)
-        if len(epochs) == 1:
-            (out / CONFIG).write_text(
-                f"# {model}\n{yaml.safe_dump(config, sort_keys=False)}", encoding="utf-8"
-            )
-        with (out / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(asdict(epochs[-1])) + "\n")
+    trained = finetune(
+        anchor.model,
+        batches,
+        head=classifier_parameters(anchor),
+        steps_per_epoch=steps,
+        options=options,
+        on_step=on_step,
+    )
+    epochs: list[MeasuredEpoch] = []
+    for record in trained:
+        held_out = image_loader(
+            val, anchor.input_spec, batch_size=min(options.batch_size, len(val)), workers=data.workers
+        )
+        epochs.append(_measured(record, tally_module(anchor.model, held_out), epochs))
+        _write(out, anchor, epochs, f"# {model}\n{yaml.safe_dump(config, sort_keys=False)}")
         if on_epoch:
             on_epoch(epochs[-1])
     return epochs
@@ -151,21 +131,9 @@ def _prepare(model: str, data: DataConfig, images: InputConfig, *, seed: int, tr
     return with_classes(anchor, classes, input_spec=input_for(anchor, **asdict(images)), seed=seed)
 
 
-def _measure(
-    anchor: Anchor,
-    val: ImageSource,
-    record: EpochRecord,
-    before: list[MeasuredEpoch],
-    *,
-    batch_size: int,
-    workers: int,
-) -> MeasuredEpoch:
-    found = tally_module(
-        anchor.model, image_loader(val, anchor.input_spec, batch_size=batch_size, workers=workers)
-    )
+def _measured(record: EpochRecord, found: Tally, before: list[MeasuredEpoch]) -> MeasuredEpoch:
     low, high = wilson_interval(found.correct, found.images)
     top1, loss = 100 * found.correct / found.images, found.loss / found.images
-    best = all((top1, -loss) > (epoch.top1, -epoch.val_loss) for epoch in before)
     return MeasuredEpoch(
         **asdict(record),
         top1=top1,
@@ -173,5 +141,15 @@ def _measure(
         top1_high=high,
         val_loss=loss,
         images=found.images,
-        best=best,
+        best=all((top1, -loss) > (epoch.top1, -epoch.val_loss) for epoch in before),
     )
+
+
+def _write(out: Path, anchor: Anchor, epochs: list[MeasuredEpoch], config: str) -> None:
+    """Write the last epoch: its line, its weights where they are the best, the configuration once."""
+    if epochs[-1].best:
+        save_anchor(anchor, out)
+    if len(epochs) == 1:
+        (out / CONFIG).write_text(config, encoding="utf-8")
+    with (out / LOG).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(asdict(epochs[-1])) + "\n")

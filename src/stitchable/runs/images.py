@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
+
+from torch import Tensor
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.data.image_source import ImageSource
+from stitchable.data.loader import image_loader
 from stitchable.data.memory import hold_in_memory
 from stitchable.data.sources import open_images
 from stitchable.errors import StitchError
+from stitchable.input_spec import InputSpec
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig
+from stitchable.training.options import StepOptions
+from stitchable.training.step import Batches
 
 ImageSplit = Literal["train", "val"]
 
@@ -36,6 +43,35 @@ def open_for(network: StitchedNetwork | Anchor, data: DataConfig, split: ImageSp
                 "Bring the data's classes into the anchors' order."
             )
     return hold_in_memory(source) if data.memory else source
+
+
+def training_batches(
+    source: ImageSource, spec: InputSpec, options: StepOptions, *, seed: int, workers: int
+) -> tuple[Batches, int]:
+    """What a training loop asks for: its batches by epoch, and their number in an epoch.
+
+    Args:
+        source: The training images; fewer than ``options.batch_size`` make one batch.
+        spec: Size and normalisation that the model takes.
+        options: See `StepOptions`.
+        seed: Of the images' order and augmentation.
+        workers: Processes that read images.
+    """
+    batch_size = min(options.batch_size, len(source))
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from image_loader(
+            source,
+            spec,
+            batch_size=batch_size,
+            shuffle_seed=seed,
+            epoch=epoch,
+            augment=options.augment,
+            workers=workers,
+            drop_last=True,
+        )
+
+    return batches, len(source) // batch_size
 
 
 def open_split(data: DataConfig, split: ImageSplit) -> ImageSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 import stitchable
 from stitchable.anchors.store import read_config
 from stitchable.cost.macs import CONVENTION
-from stitchable.evaluation.curve import read_curve
+from stitchable.evaluation.curve import CurveRow, read_curve
 from stitchable.report.figure import draw_curve
 from stitchable.report.page import write_report
 from stitchable.runs.folder import RunFolder
@@ -47,6 +48,7 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
     if run.train_summary_file.is_file() and trained:
         summary = json.loads(run.train_summary_file.read_text(encoding="utf-8"))
         facts["Training"] = f"{summary['steps']:,} steps in {summary['seconds'] / 60:.1f} min"
+    facts.update(_batch_norm(rows, fitted))
     write_report(
         run.report,
         title=title,
@@ -60,3 +62,21 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
     )
     draw_curve(rows, title=title, path=run.figures, fitted=fitted)
     return run.report
+
+
+def _batch_norm(rows: Sequence[CurveRow], fitted: Sequence[CurveRow] | None) -> dict[str, str]:
+    """Where BatchNorm statistics were estimated anew, a fact that says so."""
+
+    def described(curve: Sequence[CurveRow]) -> str:
+        images = [row.calibration_images for row in curve if row.calibration_images]
+        if not images:
+            return "the anchors' own statistics"
+        return (
+            f"statistics estimated anew behind the joints of {len(images)} stitches, from {max(images):,} "
+            "training images; 'extract' writes them"
+        )
+
+    now, before = described(rows), described(fitted or rows)
+    if now == before:
+        return {"BatchNorm": now} if now != described([]) else {}
+    return {"BatchNorm": f"{now}; before training: {before}"}

@@ -12,6 +12,7 @@ from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow, write_curve
 from stitchable.evaluation.sweep import sweep, tally
 from stitchable.network import StitchedNetwork
+from stitchable.runs.calibration import calibration_batches
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
@@ -38,7 +39,8 @@ def sweep_run(
 
     Args:
         run: A run that was fitted.
-        data: Its ``val`` images are used.
+        data: Its ``val`` images are used; of its ``train`` images some, where BatchNorm statistics are to be
+            estimated anew.
         options: See `SweepConfig`.
         weights: Which network; ``"auto"`` takes the trained one where there is one.
         seed: Of the draw, where only some stitches are measured.
@@ -69,6 +71,7 @@ def sweep_run(
         limit=options.images,
         workers=data.workers,
     )
+    calibration = calibration_batches(network, stitches, data, options)
     if on_start:
         on_start(len(stitches), min(options.images or len(source), len(source)))
     originals = None
@@ -78,7 +81,9 @@ def sweep_run(
         names = list(fitted.anchors)
         own = [fitted.space.stitch(name) for name in names]
         originals = dict(zip(names, tally(fitted, own, loader), strict=True))
-    rows = sweep(network, loader, stitches=stitches, originals=originals, on_batch=on_batch)
+    rows = sweep(
+        network, loader, stitches=stitches, originals=originals, calibration=calibration, on_batch=on_batch
+    )
     write_curve(run.curve if trained else run.curve_fitted, rows)
     config = run.read_config()
     run.write_config({**config, "data": {**config["data"], "val": data.val}, "sweep": asdict(options)})

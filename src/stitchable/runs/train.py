@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 
-from torch import Tensor
-
-from stitchable.data.loader import image_loader
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.images import open_for
+from stitchable.runs.images import open_for, training_batches
 from stitchable.training.loop import StepRecord, TrainSummary, train
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers import UniformSampler
@@ -54,24 +51,9 @@ def train_run(
     config = run.read_config()
     network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(choose_device(device))
     source = open_for(network, data, "train")
-    spec = network.input_spec
-    batch_size = min(options.batch_size, len(source))
-    steps = len(source) // batch_size
+    batches, steps = training_batches(source, network.input_spec, options, seed=seed, workers=data.workers)
     if on_start:
         on_start(steps * options.epochs)
-
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        loader = image_loader(
-            source,
-            spec,
-            batch_size=batch_size,
-            shuffle_seed=seed,
-            epoch=epoch,
-            augment=options.augment,
-            workers=data.workers,
-            drop_last=True,
-        )
-        yield from loader
 
     # Under another name until it is done, so that an earlier training's log outlives a failure.
     with run.training_file.open("w", encoding="utf-8", buffering=1) as log:

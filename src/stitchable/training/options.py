@@ -96,10 +96,9 @@ class FinetuneOptions(StepOptions):
 
     epochs: int = 8
     batch_size: int = 32
-    lr: float = 5e-4
+    lr: float = 2e-4
     head_lr: float | None = 5e-3
     head_epochs: int = 1
-    batch_norm: Literal["frozen", "running"] = "running"
     augment: Augment = "crop_flip"
 
     def _rules(self) -> dict[str, tuple[bool, str]]:

@@ -311,7 +311,10 @@ OPTIONS = {
     },
     "pick": {"macs", "params", "format"},
     "report": {"title", "stitch"},
-    "extract": {"stitch", "out", "trust_code"},
+    "extract": {
+        *(key for key in keys(RunConfig()) if key.startswith("data.")),
+        *("stitch", "out", "trust_code", "device", "sweep.batch_size", "sweep.calibration_images"),
+    },
 }
 
 

@@ -19,7 +19,15 @@ from stitchable.runs.folder import RunFolder
 from stitchable.training.options import FinetuneOptions
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (210, 50, 40)}
-QUICK = FinetuneOptions(epochs=4, head_epochs=1, batch_size=8, lr=1e-2, head_lr=3e-2, label_smoothing=0.0)
+QUICK = FinetuneOptions(
+    epochs=4,
+    head_epochs=1,
+    batch_size=8,
+    lr=1e-2,
+    head_lr=3e-2,
+    label_smoothing=0.0,
+    batch_norm="running",  # those of random weights fit nothing yet
+)
 IMAGES = InputConfig(size=24, mean=0.5, std=0.25, crop_pct=1.0)
 
 

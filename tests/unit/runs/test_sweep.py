@@ -28,7 +28,12 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
     assert not run.curve.exists()
     values = run.read_config()
     assert values["data"] == {"train": "digits:train", "val": "digits:val", "workers": 0, "memory": False}
-    assert values["sweep"] == {"images": 50, "batch_size": 20, "stitches": None}
+    assert values["sweep"] == {
+        "images": 50,
+        "batch_size": 20,
+        "stitches": None,
+        "calibration_images": 1000,
+    }
 
 
 def test_sweep_tells_the_trained_network_from_the_fitted_one(fitted, digits, quick):

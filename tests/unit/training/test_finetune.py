@@ -33,7 +33,7 @@ def run(model, batches, **chosen):
 
 def test_the_first_epochs_train_the_head_alone(model, batches):
     states = [state(model)]
-    options = FinetuneOptions(epochs=3, head_epochs=2, lr=1e-2)
+    options = FinetuneOptions(epochs=3, head_epochs=2, lr=1e-2, batch_norm="running")
     trained = []
     for record in finetune(model, batches, head=HEAD, steps_per_epoch=3, options=options):
         assert not any(part.training for part in model.modules())
