@@ -12,7 +12,8 @@ from stitchable.anchors.store import save_anchor
 from stitchable.cli.main import COMMANDS, main
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import read_curve
-from stitchable.runs.config import RunConfig
+from stitchable.runs.config import InputConfig, RunConfig
+from stitchable.training.options import FinetuneOptions
 
 KEPT = ["--data.train", "digits:train", "--data.val", "digits:val", "--fit.images", "30"]
 
@@ -299,6 +300,12 @@ OPTIONS = {
     "info": set(),
     "demo": {"out", "overwrite"},
     "inspect": {"format", "inputs", "trust_code"},
+    "finetune": {
+        *keys(InputConfig()),
+        *keys(FinetuneOptions()),
+        *(key for key in keys(RunConfig()) if key.startswith("data.")),
+        *("config", "out", "seed", "device", "trust_code"),
+    },
     "space": {*keys(RunConfig()), "config", "format", "limit", "trust_code"},
     "fit": {*keys(RunConfig()), "config", "run", "overwrite", "trust_code"},
     "train": {
