@@ -119,7 +119,7 @@ class LayerStatistics:
         self._shift: dict[View, Tensor] = {}
         self._rows = dict.fromkeys(self.views, 0)
         self._sum = {view: zeros(width(view)) for view in self.views}
-        self._gram = {view: zeros(width(view), width(view)) for view in sorted(fronts)}
+        self._gram = {view: zeros(width(view), width(view)) for view in sorted(fronts)}  # upper triangles
         # The squares of a view that is a front as well are the diagonal of its Gram matrix.
         self._square = {view: zeros(width(view)) for view in sorted(ends - fronts)}
         # Prefix tokens that no front of theirs has: sums over images.
@@ -163,7 +163,7 @@ class LayerStatistics:
             self._rows[view] += len(x)
             self._sum[view] += x.sum(0)
         for view, gram in self._gram.items():
-            gram.addmm_(rows[view].T, rows[view])
+            _add_upper(gram, rows[view])
         for view, square in self._square.items():
             square += torch.linalg.vecdot(rows[view], rows[view], dim=0)
         for layer, cross in self._cross.items():
@@ -189,7 +189,8 @@ class LayerStatistics:
             x_off, y_off = self._sum[front] / n, self._sum[end] / n
             x_step, y_step = self._mean(front) - total.x_mean, self._mean(end) - total.y_mean
             total.cross += n * (torch.outer(x_step, y_step) - torch.outer(x_off, y_off))
-            total.scatter += self._gram[front] + n * (torch.outer(x_step, x_step) - torch.outer(x_off, x_off))
+            gram = self._gram[front].triu() + self._gram[front].triu(1).T
+            total.scatter += gram + n * (torch.outer(x_step, x_step) - torch.outer(x_off, x_off))
             square = self._gram[end].diagonal() if end in self._gram else self._square[end]
             total.y_scatter += square + n * (y_step.square() - y_off.square())
         return total
@@ -224,6 +225,13 @@ class LayerStatistics:
             except StitchError as error:
                 raise StitchError(f"Layer {layer}: {error}") from None
         return solved
+
+
+def _add_upper(gram: Tensor, rows: Tensor) -> None:
+    """Add ``rows.T @ rows`` without its lower left quarter, which is the upper right one mirrored."""
+    half = len(gram) // 2
+    gram[:half].addmm_(rows[:, :half].T, rows)
+    gram[half:, half:].addmm_(rows[:, half:].T, rows[:, half:])
 
 
 def _total(views: Sequence[View], rows: Mapping[View, Tensor]) -> Tensor:
