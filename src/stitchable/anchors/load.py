@@ -13,6 +13,7 @@ from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.module import anchor_from_module
 from stitchable.anchors.source import CodeSource, TimmSource
 from stitchable.anchors.store import load_saved_anchor
+from stitchable.anchors.torchvision_source import TorchvisionSource
 from stitchable.anchors.weights import load_weights
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
@@ -55,6 +56,51 @@ def anchor_from_timm(
     )
     if weights not in (None, "pretrained"):
         load_weights(anchor.model, Path(str(weights)))
+    return anchor.eval()
+
+
+def anchor_from_torchvision(
+    model: str,
+    *,
+    name: str | None = None,
+    weights: str | Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    input_spec: InputSpec | None = None,
+    classes: Sequence[str] | None = None,
+) -> Anchor:
+    """Anchor of a torchvision classifier.
+
+    Args:
+        model: torchvision's name, such as ``"mobilenet_v2"``.
+        name: Name in stitch ids; the model's name where left out.
+        weights: A local ``.safetensors`` file with the model's state dict; ``"pretrained"`` for
+            torchvision's default weights, which may use the network; ``None`` for random weights.
+        arguments: Keyword arguments of ``torchvision.models.get_model`` that change the architecture.
+        input_spec: Images it expects; torchvision's record for the default weights where left out.
+        classes: Class names in the order of the logits; ImageNet's with ``"pretrained"``.
+
+    Raises:
+        StitchError: Unknown model, unreadable weights, or a model that cannot be split.
+
+    Example:
+        >>> anchor = anchor_from_torchvision("mobilenet_v2", arguments={"width_mult": 0.25})
+        >>> anchor.depth, anchor.features[0].shape(1)
+        (17, (1, 8, 112, 112))
+    """
+    source = TorchvisionSource(model, dict(arguments or {}))
+    pretrained = weights == "pretrained"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = source.build(pretrained=pretrained)
+    anchor = anchor_from_module(
+        module,
+        name=name or model,
+        input_spec=input_spec or source.input_spec(module),
+        classes=classes or (source.classes() if pretrained else None),
+        source=source,
+    )
+    if weights is not None and not pretrained:
+        load_weights(anchor.model, Path(weights))
     return anchor.eval()
 
 

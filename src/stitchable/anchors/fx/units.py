@@ -1,0 +1,60 @@
+"""Which modules of a model are its blocks, by how it is built; the tracer leaves them whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+@dataclass(frozen=True)
+class Units:
+    """Modules that are called whole.
+
+    Attributes:
+        whole: Dotted names of everything that is not looked into.
+        composite: Those of them that may be blocks: a residual block, a transformer block. Empty for a
+            plain chain of layers such as a VGG.
+    """
+
+    whole: frozenset[str]
+    composite: frozenset[str]
+
+
+def find_units(model: nn.Module) -> Units:
+    """Look into the model, its containers of blocks and whatever holds these, and no further.
+
+    A block is a child of a container, or of the model itself, with at least two weights. A container is
+    looked into if it is the model's own, or if at least half of its children are such blocks: in a
+    residual block's container of layers they are not.
+    """
+    whole: list[str] = []
+    composite: list[str] = []
+
+    def gather(parent: nn.Module, prefix: str, *, top: bool) -> None:
+        for name, child in parent.named_children():
+            if _holds_blocks(child) or (top and isinstance(child, _CONTAINERS)):
+                gather(child, f"{prefix}{name}.", top=False)
+                continue
+            whole.append(prefix + name)
+            if (top or isinstance(parent, _CONTAINERS)) and is_composite(child):
+                composite.append(prefix + name)
+
+    gather(model, "", top=True)
+    return Units(frozenset(whole), frozenset(composite))
+
+
+def is_composite(module: nn.Module) -> bool:
+    """Whether a module has two weights or more; norms and biases are vectors and do not count."""
+    return sum(parameter.ndim > 1 for parameter in module.parameters()) > 1
+
+
+def _holds_blocks(module: nn.Module) -> bool:
+    return any(isinstance(part, _CONTAINERS) and _is_mostly_blocks(part) for part in module.modules())
+
+
+def _is_mostly_blocks(container: nn.Module) -> bool:
+    found = [is_composite(child) for child in container.children()]
+    return 0 < len(found) <= 2 * sum(found)
