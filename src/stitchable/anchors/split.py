@@ -48,6 +48,22 @@ def submodule(name: str) -> Part:
     return Part(run, (name,))
 
 
+def submodules(*names: str) -> Part:
+    """The part that calls some submodules one after another, such as a down-sampling and a block.
+
+    Args:
+        names: Dotted names, in order.
+    """
+    runs = [submodule(name).run for name in names]
+
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        for each in runs:
+            x = each(model, x)
+        return x
+
+    return Part(run, names)
+
+
 def stage_blocks(model: nn.Module, names: Sequence[str]) -> tuple[tuple[Part, ...], tuple[int, ...]]:
     """Blocks that are the children of a model's stages.
 

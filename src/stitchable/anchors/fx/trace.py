@@ -6,12 +6,14 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+import timm.layers
 import torch
 from torch import fx, nn
 
 from stitchable.anchors.fx.units import Units
 from stitchable.errors import StitchError
 
+_TIMM: Any = timm.layers  # these functions of it are not typed
 HINT = "Describe it yourself in a few lines: see 'Your own architecture' in the README."
 
 
@@ -21,11 +23,9 @@ class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True
 
     def __init__(self, units: Units) -> None:
-        from timm.layers import get_notrace_functions, get_notrace_modules
-
-        super().__init__(autowrap_functions=tuple(get_notrace_functions()))
+        super().__init__(autowrap_functions=tuple(_TIMM.get_notrace_functions()))
         self._units = units
-        self._opaque = tuple(get_notrace_modules())
+        self._opaque = tuple(_TIMM.get_notrace_modules())
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (

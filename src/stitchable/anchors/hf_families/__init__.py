@@ -1,5 +1,5 @@
-"""Families of Hugging Face transformers, one file each; none of them imports it."""
+"""Families of Hugging Face's transformers; none of their files imports it, since it is slow and optional."""
 
-from stitchable.anchors.registry import Family
+from stitchable.anchors.hf_families import convnext, plain, swin
 
-FAMILIES: tuple[Family, ...] = ()
+FAMILIES = (plain.VIT, plain.DINOV2, swin.FAMILY, convnext.FAMILY)

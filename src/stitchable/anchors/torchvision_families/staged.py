@@ -7,22 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from stitchable.anchors.split import Part, Run, submodule
-
-
-def after(opening: str, block: str) -> Part:
-    """The block that opens a stage: a down-sampling layer, then the stage's first block.
-
-    Args:
-        opening: Dotted name of the down-sampling layer.
-        block: Dotted name of the block.
-    """
-    first, second = submodule(opening).run, submodule(block).run
-
-    def run(model: Any, x: Tensor) -> Tensor:
-        return second(model, first(model, x))
-
-    return Part(run, (opening, block))
+from stitchable.anchors.split import Part, Run, submodule, submodules
 
 
 def alternating(features: Sequence[nn.Module]) -> tuple[tuple[Part, ...], tuple[int, ...]]:
@@ -36,7 +21,7 @@ def alternating(features: Sequence[nn.Module]) -> tuple[tuple[Part, ...], tuple[
         for block in range(len(list(features[position].children()))):
             name = f"features.{position}.{block}"
             opens = block == 0 and stage > 0
-            blocks.append(after(f"features.{position - 1}", name) if opens else submodule(name))
+            blocks.append(submodules(f"features.{position - 1}", name) if opens else submodule(name))
             stages.append(stage)
     return tuple(blocks), tuple(stages)
 
