@@ -63,9 +63,17 @@ class HfSource:
             if pretrained is None:
                 model = auto.from_config(config, dtype=torch.float32)
             else:
-                model = auto.from_pretrained(
-                    pretrained, config=config, dtype=torch.float32, use_safetensors=True, **_where(pretrained)
+                model, report = auto.from_pretrained(
+                    pretrained,
+                    config=config,
+                    dtype=torch.float32,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    **_where(pretrained),
                 )
+                missing = sorted(report["missing_keys"])
+                if missing:  # transformers would leave them random, a backbone's classifier for example
+                    raise ValueError(f"its weights lack {len(missing)} tensors ({missing[0]}, …)")
         return model
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from stitchable.anchors.fx.units import Units
+from stitchable.anchors.fx.units import Units, weights
 
 Shape = tuple[int, ...]
 
@@ -71,9 +71,23 @@ def choose_cuts(
         if node.op != "placeholder" and len(shapes.get(node, ())) in (3, 4) and shapes[node][0] == batch
     }
     calls = [index for index, node in enumerate(nodes) if _called(node) in units.composite]
-    chain = not calls
-    if chain:
-        calls = [index for index, node in enumerate(nodes) if _weights(model, node)]
+    found = _around(model, nodes, places, calls, shapes, norms=False)
+    if len(found) <= 2:  # at most one block
+        calls = [index for index, node in enumerate(nodes) if _has_weight(model, node)]
+        found = max(found, _around(model, nodes, places, calls, shapes, norms=True), key=len)
+    return found
+
+
+def _around(
+    model: nn.Module,
+    nodes: Sequence[fx.Node],
+    places: Mapping[int, Cut],
+    calls: Sequence[int],
+    shapes: Mapping[fx.Node, Shape],
+    *,
+    norms: bool,
+) -> list[Cut]:
+    """One cut per gap between calls, where it has a place for one."""
     cuts: list[Cut] = []
     bounds = [0, *(index + 1 for index in calls)]
     for start, stop in zip(bounds, [*calls, len(nodes) - 1], strict=True):
@@ -81,7 +95,7 @@ def choose_cuts(
         if not gap:
             continue
         # In front of the first block the cut is as late as can be: all before it is the stem.
-        cuts.append(gap[-1] if not cuts else _behind_activations(model, nodes, gap, shapes, norms=chain))
+        cuts.append(gap[-1] if not cuts else _behind_activations(model, nodes, gap, shapes, norms=norms))
     return cuts
 
 
@@ -107,8 +121,8 @@ def _behind_activations(
 def _is_light(model: nn.Module, node: fx.Node, norms: bool) -> bool:
     """Whether a node is an activation, a dropout or (if asked) a norm."""
     if node.op == "call_module":
-        parameters = list(model.get_submodule(str(node.target)).parameters())
-        return all(norms and parameter.ndim < 2 for parameter in parameters)
+        module = model.get_submodule(str(node.target))
+        return weights(module) == 0 and (norms or not any(True for _ in module.parameters()))
     function: Any = node.target
     return node.op == "call_function" and (
         function is torch.relu or getattr(function, "__module__", "") == "torch.nn.functional"
@@ -119,9 +133,9 @@ def _called(node: fx.Node) -> str | None:
     return str(node.target) if node.op == "call_module" else None
 
 
-def _weights(model: nn.Module, node: fx.Node) -> bool:
+def _has_weight(model: nn.Module, node: fx.Node) -> bool:
     name = _called(node)
-    return name is not None and any(p.ndim > 1 for p in model.get_submodule(name).parameters())
+    return name is not None and weights(model.get_submodule(name)) > 0
 
 
 def between(graph: fx.Graph, cuts: Sequence[Cut]) -> Iterator[tuple[fx.Node | None, list[fx.Node], fx.Node]]:

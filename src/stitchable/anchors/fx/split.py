@@ -54,8 +54,9 @@ def split_by_tracing(model: nn.Module, size: tuple[int, int, int]) -> Split:
         raise StitchError(
             f"{name} does not run on images of shape {size} ({first_line(error)}). Check its size. {HINT}"
         ) from error
-    cuts = choose_cuts(twin, graph, units, shapes.of, batch=_BATCH)
-    cuts = [cut for cut in cuts if len(axes.get(shapes.of[cut.node], ())) == 1]
+    # A feature whose channel axis nothing shows, or whose axes have one size, is no place for a cut.
+    clear = {node: shape for node, shape in shapes.of.items() if len(axes.get(shape, ())) == 1}
+    cuts = choose_cuts(twin, graph, units, clear, batch=_BATCH)
     if len(cuts) < 2:
         raise StitchError(
             f"{name} has no block that begins and ends where one map or one token sequence lives. {HINT}"

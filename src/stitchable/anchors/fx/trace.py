@@ -66,7 +66,18 @@ def trace(twin: nn.Module, units: Units) -> fx.Graph:
     for node in evaluated.nodes:
         if node.op == "get_attr" and not _has(twin, str(node.target)):
             raise StitchError(f"{type(twin).__name__} makes a constant tensor in its forward. {HINT}")
-    return evaluated
+    return _returning_logits(twin, evaluated)
+
+
+def _returning_logits(twin: nn.Module, graph: fx.Graph) -> fx.Graph:
+    """The graph with one tensor as its output; of an object of outputs, its ``logits``."""
+    (output,) = graph.output_node().args
+    if isinstance(output, dict):
+        output = output.get("logits")
+        graph.output_node().args = (output,)
+    if not isinstance(output, fx.Node):
+        raise StitchError(f"{type(twin).__name__} does not return logits alone. {HINT}")
+    return graph
 
 
 def _has(model: nn.Module, name: str) -> bool:
