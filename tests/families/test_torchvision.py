@@ -201,12 +201,12 @@ def test_every_record_gives_the_very_sizes_that_torchvision_resizes_to():
 
 
 def test_unknown_names_offer_the_nearest():
-    with pytest.raises(StitchError, match="Unknown torchvision model 'resnet81'. Nearest: resnet18"):
+    with pytest.raises(StitchError, match=r"Unknown torchvision model 'resnet81'\. Nearest: resnet18"):
         anchor_from_torchvision("resnet81")
 
 
 def test_refused_arguments_are_told_in_one_line():
-    with pytest.raises(StitchError, match="torchvision cannot build resnet18 {'deep': 3}"):
+    with pytest.raises(StitchError, match=r"torchvision cannot build resnet18 \{'deep': 3\}"):
         anchor_from_torchvision("resnet18", arguments={"deep": 3})
 
 

@@ -47,6 +47,4 @@ def _print_families() -> None:
                 rows.append([f"  {family.name}", family.granularity, ", ".join(classes)])
         print(f"\nfamilies of {library}")
         table(["  family", "a block is", "classes"], rows)
-    print(
-        "\nAny other model is split by its traced graph where that is possible ('stitchable inspect' says)."
-    )
+    print("\nAny other model is split by its traced graph where that can be done: see 'stitchable inspect'.")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn import functional as F
 
 from stitchable.anchors.fx.units import Units, weights
 
 Shape = tuple[int, ...]
+
+_ACTIVATIONS = ("torch.nn.modules.activation", "torch.nn.modules.dropout", "timm.layers.activations")
+_NORMS = ("torch.nn.modules.batchnorm", "torch.nn.modules.normalization")
+_ACTIVATION_FUNCTIONS = {torch.relu, F.relu, F.relu6, F.gelu, F.silu, F.hardswish, F.leaky_relu, F.dropout}
 
 
 @dataclass(frozen=True)
@@ -122,11 +126,9 @@ def _is_light(model: nn.Module, node: fx.Node, norms: bool) -> bool:
     """Whether a node is an activation, a dropout or (if asked) a norm."""
     if node.op == "call_module":
         module = model.get_submodule(str(node.target))
-        return weights(module) == 0 and (norms or not any(True for _ in module.parameters()))
-    function: Any = node.target
-    return node.op == "call_function" and (
-        function is torch.relu or getattr(function, "__module__", "") == "torch.nn.functional"
-    )
+        home = type(module).__module__
+        return weights(module) == 0 and home.startswith((*_ACTIVATIONS, *(_NORMS if norms else ())))
+    return node.op == "call_function" and node.target in _ACTIVATION_FUNCTIONS
 
 
 def _called(node: fx.Node) -> str | None:

@@ -48,7 +48,7 @@ def find_units(model: nn.Module) -> Units:
 
 
 def weights(module: nn.Module) -> int:
-    """Number of a module's weights: norms, biases and gains are vectors, of whatever shape, and no weights."""
+    """Number of a module's weights: norms, biases and gains are vectors of some shape and do not count."""
     return sum(parameter.numel() > max(parameter.shape, default=1) for parameter in module.parameters())
 
 
@@ -58,9 +58,12 @@ def is_composite(module: nn.Module) -> bool:
 
 
 def _is_container(module: nn.Module) -> bool:
+    if isinstance(module, _CONTAINERS):
+        return True
     children = list(module.children())
-    alike = len({type(child) for child in children}) == 1 and all(is_composite(child) for child in children)
-    return isinstance(module, _CONTAINERS) or alike
+    if len({type(child) for child in children}) != 1 or isinstance(children[0], _CONTAINERS):
+        return False
+    return all(is_composite(child) for child in children)
 
 
 def _holds_blocks(module: nn.Module) -> bool:
