@@ -8,8 +8,9 @@ from torch import nn
 from torchvision import models
 
 from stitchable.anchors.check import check_anchor
-from stitchable.anchors.load import anchor_from_torchvision
+from stitchable.anchors.load import anchor_from_torchvision, load_anchor
 from stitchable.anchors.module import anchor_from_module
+from stitchable.anchors.store import load_saved_anchor, save_anchor
 from stitchable.anchors.torchvision_source import TorchvisionSource
 from stitchable.errors import StitchError
 from stitchable.feature import FeatureSpec
@@ -198,6 +199,29 @@ def test_every_record_gives_the_very_sizes_that_torchvision_resizes_to():
         spec = TorchvisionSource(name).input_spec(nn.Identity())
         assert spec.size == (3, record.crop_size[0], record.crop_size[0])
         assert math.floor(spec.size[1] / spec.crop_pct) == record.resize_size[0], name
+
+
+def test_anchors_are_saved_as_their_names_and_read_back(tmp_path):
+    arguments = {"width_mult": 0.25, "num_classes": 5}
+    anchor = anchor_from_torchvision("mobilenet_v2", arguments=arguments, input_spec=images_of(32))
+    save_anchor(anchor, tmp_path / "saved")
+    again = load_saved_anchor(tmp_path / "saved")
+    assert again.source == TorchvisionSource("mobilenet_v2", arguments)
+    assert again.input_spec == anchor.input_spec
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(again(x), anchor(x))
+        weights = anchor_from_torchvision(
+            "mobilenet_v2", arguments=arguments, weights=tmp_path / "saved" / "model.safetensors"
+        )
+        assert torch.equal(weights(x), anchor(x))
+
+
+def test_the_short_form_names_a_model_and_its_weights():
+    anchor = load_anchor("m=torchvision:mobilenet_v3_small@random", need_weights=True)
+    assert (anchor.name, type(anchor.model)) == ("m", models.MobileNetV3)
+    with pytest.raises(StitchError, match="or torchvision:resnet18@pretrained for the library's own"):
+        load_anchor("torchvision:resnet18", need_weights=True)
 
 
 def test_unknown_names_offer_the_nearest():
