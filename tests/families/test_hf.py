@@ -81,7 +81,7 @@ def images_of(size):
 
 
 @pytest.mark.parametrize(
-    ("row", "features"), zip(MODELS, FEATURES, strict=True), ids=[row[1] for row in MODELS]
+    ("row", "features"), list(zip(MODELS, FEATURES, strict=True)), ids=[row[1] for row in MODELS]
 )
 def test_models_recompose_and_read_back(tmp_path, row, features):
     _, name, config, size = row
