@@ -72,7 +72,9 @@ def build(name, config, size, **changes):
 def vit_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hf") / "tiny"
     labels = {0: "cat", 1: "dog"}
-    build(*MODELS[0][1:], num_labels=2, id2label=labels).save_pretrained(folder)
+    model = build(*MODELS[0][1:], num_labels=2, id2label=labels)
+    nn.init.ones_(model.classifier.weight)  # weights that no fresh model has
+    model.save_pretrained(folder)
     return folder
 
 
