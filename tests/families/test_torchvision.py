@@ -172,15 +172,24 @@ def test_a_convnext_that_ends_in_a_down_sampling_is_refused():
 
 # Published as `_ops` (in 10⁹ multiply-adds) and `num_params` of torchvision's weights.
 @pytest.mark.parametrize(
-    "model", ["resnet18", "resnet50", "regnet_y_400mf", "convnext_tiny", "vit_b_16", "mobilenet_v2"]
+    ("model", "norms"),
+    [
+        ("resnet18", 0.03),
+        ("resnet50", 0.03),
+        ("regnet_y_400mf", 0.1),
+        ("convnext_tiny", 0.03),
+        ("vit_b_16", 0.03),
+        ("mobilenet_v2", 0.1),
+    ],
 )
-def test_costs_are_those_that_torchvision_publishes(model):
+def test_costs_are_those_that_torchvision_publishes(model, norms):
     with torch.device("meta"):
         anchor = anchor_from_torchvision(model)
     published = models.get_model_weights(model).DEFAULT.meta
     assert anchor.outline.cost.params == published["num_params"]
-    # torchvision counts no norms, pooling or biases, and rounds to three digits behind the point.
-    assert 0 <= anchor.outline.cost.macs / 1e9 - published["_ops"] < 0.03 * published["_ops"] + 0.001
+    # torchvision counts no norms and no pooling, which weigh most where convolutions are cheap, and rounds to
+    # three digits behind the point.
+    assert -0.001 < anchor.outline.cost.macs / 1e9 - published["_ops"] < norms * published["_ops"] + 0.001
 
 
 def test_input_is_read_from_the_record_of_the_weights():
