@@ -129,7 +129,7 @@ def write_folder(
         text = json.dumps(config, indent=1) + "\n"
     except TypeError as error:
         raise StitchError(
-            f"{folder} cannot be written: {error}. The arguments of its source must be plain data."
+            f"{folder} cannot be written: {error}. A source's arguments must be plain data."
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     for anchor in anchors:

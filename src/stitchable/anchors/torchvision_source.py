@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from stitchable.errors import StitchError, nearest
@@ -41,7 +42,11 @@ class TorchvisionSource:
             )
         weights = "DEFAULT" if pretrained else None
         try:
-            model: nn.Module = models.get_model(self.model, weights=weights, **self.arguments)
+            try:
+                model: nn.Module = models.get_model(self.model, weights=weights, **self.arguments)
+            except NotImplementedError:  # RegNets compute their widths with tensors, which meta ones cannot
+                with torch.device("cpu"):
+                    model = models.get_model(self.model, weights=weights, **self.arguments)
         except (RuntimeError, TypeError, ValueError, AssertionError, OSError) as error:
             raise StitchError(
                 f"torchvision cannot build {self.model} {dict(self.arguments)}: {error}"
