@@ -36,15 +36,13 @@ def run(words: Sequence[str]) -> None:
 
 def _print_families() -> None:
     from stitchable.anchors.registry import families
-    from stitchable.cli.display import table
 
     known = families()
     for library in dict.fromkeys(family.library for family in known):
-        rows = []
+        print(f"families of {library}")
         for family in known:
             if family.library == library:
                 classes = [cls.rpartition(".")[2] for cls in family.classes]
-                rows.append([f"  {family.name}", family.granularity, ", ".join(classes)])
-        print(f"\nfamilies of {library}")
-        table(["  family", "a block is", "classes"], rows)
-    print("\nAny other model is split by its traced graph where that can be done: see 'stitchable inspect'.")
+                print(f"  {family.name:<18}a block is {family.granularity}")
+                print(f"  {'':<18}{', '.join(classes)}")
+    print("any other model is split by its traced graph where that can be done: see 'stitchable inspect'")

@@ -23,14 +23,14 @@ def witnessed(model: nn.Module) -> Iterator[dict[tuple[int, ...], set[int]]]:
     """
     axes: dict[tuple[int, ...], set[int]] = {}
 
-    def look(layer: nn.Module, given: tuple[Any, ...]) -> None:
-        for tensor in given[:1]:
+    def look(layer: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        for tensor, side in ((given[0] if given else None, "in"), (made, "out")):
             if isinstance(tensor, Tensor) and tensor.ndim in (3, 4):
-                axis = _channel_axis(layer, tuple(tensor.shape))
+                axis = _channel_axis(layer, tuple(tensor.shape), side)
                 if axis is not None:
                     axes.setdefault(tuple(tensor.shape), set()).add(axis)
 
-    hooks = [layer.register_forward_pre_hook(look) for layer in model.modules()]
+    hooks = [layer.register_forward_hook(look) for layer in model.modules()]
     try:
         yield axes
     finally:
@@ -38,18 +38,19 @@ def witnessed(model: nn.Module) -> Iterator[dict[tuple[int, ...], set[int]]]:
             hook.remove()
 
 
-def _channel_axis(layer: nn.Module, shape: tuple[int, ...]) -> int | None:
-    if isinstance(layer, nn.Conv2d) and len(shape) == 4 and layer.in_channels == shape[1]:
-        return 1
-    if isinstance(layer, _POOLINGS) and len(shape) == 4:
-        return 1
-    if isinstance(layer, nn.BatchNorm2d) and layer.num_features == shape[1]:
-        return 1
+def _channel_axis(layer: nn.Module, shape: tuple[int, ...], side: str) -> int | None:
+    if len(shape) == 4:
+        if isinstance(layer, _POOLINGS):
+            return 1
+        if isinstance(layer, nn.BatchNorm2d) and layer.num_features == shape[1]:
+            return 1
+        if isinstance(layer, nn.Conv2d):
+            return 1 if shape[1] == (layer.in_channels if side == "in" else layer.out_channels) else None
     # Subclasses of LayerNorm often norm another axis.
     if type(layer) is nn.LayerNorm and tuple(layer.normalized_shape) == shape[-1:]:
         return -1
-    if isinstance(layer, nn.Linear) and layer.in_features == shape[-1]:
-        return -1
+    if isinstance(layer, nn.Linear):
+        return -1 if shape[-1] == (layer.in_features if side == "in" else layer.out_features) else None
     if isinstance(layer, nn.MultiheadAttention) and layer.batch_first and layer.embed_dim == shape[-1]:
         return -1
     return None

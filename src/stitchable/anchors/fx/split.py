@@ -37,10 +37,10 @@ def split_by_tracing(model: nn.Module, size: tuple[int, int, int]) -> Split:
             which a single tensor lives, or carries features whose layout cannot be told.
 
     Example:
-        >>> block = lambda: nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 1))
-        >>> net = nn.Sequential(nn.Conv2d(3, 8, 4, 4), block(), block(), nn.Flatten(), nn.Linear(512, 10))
+        >>> convolutions = nn.Conv2d(3, 8, 4, 4), nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 12, 1)
+        >>> net = nn.Sequential(*convolutions, nn.ReLU(), nn.Flatten(), nn.Linear(768, 10))
         >>> [part.uses for part in split_by_tracing(net, (3, 32, 32)).blocks]
-        [('1',), ('2',)]
+        [('1',), ('2', '3')]
     """
     name = type(model).__name__
     twin = on_meta(model)
