@@ -50,7 +50,7 @@ FAMILIAR = [
     ("regnet", lambda: models.regnet_y_400mf(num_classes=5)),
     ("mobilenet", lambda: models.mobilenet_v2(num_classes=5, width_mult=0.25)),
     ("torchvision vit", lambda: models.VisionTransformer(32, 16, 2, 2, 8, 16, num_classes=5)),
-    ("swin", lambda: models.SwinTransformer([4, 4], 8, [2, 2], [2, 2], [2, 2], num_classes=5)),
+    ("swin", lambda: models.SwinTransformer([4, 4], 12, [2, 2], [2, 2], [2, 2], num_classes=5)),
 ]
 
 
