@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stitchable.anchors.anchor import Anchor
     from stitchable.anchors.check import check_anchor
-    from stitchable.anchors.load import anchor_from_timm, load_anchor
+    from stitchable.anchors.hf_source import HfSource
+    from stitchable.anchors.load import anchor_from_hf, anchor_from_timm, anchor_from_torchvision, load_anchor
     from stitchable.anchors.module import anchor_from_module
     from stitchable.anchors.source import TimmSource
     from stitchable.anchors.split import Part, Split, submodule
     from stitchable.anchors.store import save_anchor
+    from stitchable.anchors.torchvision_source import TorchvisionSource
     from stitchable.errors import StitchError
     from stitchable.evaluation.batch_norm import recalibrate
     from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
@@ -40,6 +42,7 @@ __all__ = [
     "Anchor",
     "CurveRow",
     "FeatureSpec",
+    "HfSource",
     "InputSpec",
     "Part",
     "SpaceOptions",
@@ -50,10 +53,13 @@ __all__ = [
     "StitchingSpace",
     "Subnetwork",
     "TimmSource",
+    "TorchvisionSource",
     "TrainOptions",
     "UniformSampler",
+    "anchor_from_hf",
     "anchor_from_module",
     "anchor_from_timm",
+    "anchor_from_torchvision",
     "build_space",
     "check_anchor",
     "fit_least_squares",
@@ -72,9 +78,11 @@ __all__ = [
 _HOMES = {
     "anchors.anchor": ("Anchor",),
     "anchors.check": ("check_anchor",),
-    "anchors.load": ("anchor_from_timm", "load_anchor"),
+    "anchors.load": ("anchor_from_hf", "anchor_from_timm", "anchor_from_torchvision", "load_anchor"),
     "anchors.module": ("anchor_from_module",),
+    "anchors.hf_source": ("HfSource",),
     "anchors.source": ("TimmSource",),
+    "anchors.torchvision_source": ("TorchvisionSource",),
     "anchors.split": ("Part", "Split", "submodule"),
     "anchors.store": ("save_anchor",),
     "errors": ("StitchError",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from itertools import chain, pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +27,11 @@ class Anchor(nn.Module):
     """A model and the description of its cuts.
 
     The model is held, not edited: its parameters keep their names under ``model``, and
-    ``anchor(x)`` equals ``model(x)`` bit for bit (see `stitchable.anchors.check.check_anchor`).
+    ``anchor(x)`` equals the logits of ``model(x)`` bit for bit (see `stitchable.anchors.check.check_anchor`).
 
     Args:
         model: Takes image batches ``(batch, channels, rows, columns)``, returns logits
-            ``(batch, classes)``.
+            ``(batch, classes)`` or an object that holds them as ``logits``.
         split: Its stem, blocks and head.
         name: Name in stitch ids.
         input_spec: Size and normalisation of the images it expects.
@@ -159,6 +160,11 @@ class Anchor(nn.Module):
         clone.model = holding_only(self.model, chain.from_iterable(part.uses for part in parts))
         clone.train(self.training)
         return clone
+
+
+def logits_of(output: Any) -> Any:
+    """Logits of what a model returned: itself, or its ``logits``, as with Hugging Face."""
+    return getattr(output, "logits", output)
 
 
 def _meta(shape: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.anchor import Anchor, logits_of
 from stitchable.errors import StitchError
 from stitchable.modes import evaluating
 
@@ -52,7 +52,7 @@ def check_anchor(anchor: Anchor, *, batch: int = 2, seed: int = 0) -> Conformanc
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn((batch, *anchor.own_input.size), generator=generator).to(device)
     with evaluating(anchor), torch.random.fork_rng(devices=[]):
-        expected = anchor.model(images)
+        expected = logits_of(anchor.model(images))
         if not isinstance(expected, Tensor) or expected.ndim != 2:
             raise StitchError(f"{anchor.name}: the model does not return logits (batch, classes).")
         if anchor.classes and len(anchor.classes) != expected.shape[1]:

@@ -13,9 +13,9 @@ def describe_anchor(anchor: Anchor) -> dict[str, Any]:
     """Blocks, features and costs of an anchor.
 
     Returns:
-        JSON-ready: ``name``, ``model`` (class name), ``input``, ``classes``, ``macs``, ``params``,
-        ``stages`` (blocks per stage), and ``parts``: stem, blocks and head in order, each with ``part``,
-        ``stage``, ``macs``, ``params`` and, but for the head, the ``feature`` behind it.
+        JSON-ready: ``name``, ``model`` (class name), ``split_by``, ``input``, ``classes``, ``macs``,
+        ``params``, ``stages`` (blocks per stage), and ``parts``: stem, blocks and head in order, each
+        with ``part``, ``stage``, ``macs``, ``params`` and, but for the head, the ``feature`` behind it.
     """
     outline = anchor.outline
     costs = [outline.stem, *outline.blocks, outline.head]
@@ -25,6 +25,7 @@ def describe_anchor(anchor: Anchor) -> dict[str, Any]:
     return {
         "name": anchor.name,
         "model": type(anchor.model).__name__,
+        "split_by": anchor.split.by,
         "input": {
             "size": list(anchor.input_spec.size),
             "mean": list(anchor.input_spec.mean),

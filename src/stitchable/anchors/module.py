@@ -1,12 +1,14 @@
-"""Anchors from live modules of known families."""
+"""Anchors from live modules: by their family, or else by their traced graph."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 
 from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.fx.split import split_by_tracing
 from stitchable.anchors.registry import family_of
 from stitchable.anchors.source import Source
 from stitchable.errors import StitchError
@@ -21,7 +23,7 @@ def anchor_from_module(
     classes: Sequence[str] | None = None,
     source: Source | None = None,
 ) -> Anchor:
-    """Anchor of a live model of a known family.
+    """Anchor of a live model, by its family or, if none knows its class, by its traced graph.
 
     Args:
         model: The model, with the weights it has; it is held, not copied.
@@ -31,14 +33,19 @@ def anchor_from_module(
         source: How to build the architecture again; without it the anchor cannot be saved.
 
     Raises:
-        StitchError: No family knows the model, or its images are not known.
+        StitchError: Its family refuses it, no family knows it and its graph cannot be cut, or its images
+            are not known.
     """
     spec = input_spec or _timm_input(model)
     if spec is None:
         raise StitchError(f"{name}: the model does not say which images it expects. Pass input_spec.")
-    return Anchor(
-        model, family_of(model).split(model), name=name, input_spec=spec, classes=classes, source=source
-    )
+    family = family_of(model)
+    # What a family refuses stays refused: it knows better than a graph.
+    if family:
+        split = replace(family.split(model), by=f"{family.library}'s {family.name}")
+    else:
+        split = split_by_tracing(model, spec.size)
+    return Anchor(model, split, name=name, input_spec=spec, classes=classes, source=source)
 
 
 def _timm_input(model: nn.Module) -> InputSpec | None:

@@ -9,7 +9,6 @@ from functools import cache
 from torch import nn
 
 from stitchable.anchors.split import Split
-from stitchable.errors import StitchError, nearest
 
 
 @dataclass(frozen=True)
@@ -39,23 +38,12 @@ class Family:
 @cache
 def families() -> tuple[Family, ...]:
     """All families, in the order in which they are asked."""
-    from stitchable.anchors import timm_families
+    from stitchable.anchors import hf_families, timm_families, torchvision_families
 
-    return timm_families.FAMILIES
+    return (*timm_families.FAMILIES, *torchvision_families.FAMILIES, *hf_families.FAMILIES)
 
 
-def family_of(model: nn.Module) -> Family:
-    """The family that splits ``model``.
-
-    Raises:
-        StitchError: No family knows the model's class.
-    """
+def family_of(model: nn.Module) -> Family | None:
+    """The family that splits ``model``; ``None`` if no family knows its class."""
     name = f"{type(model).__module__}.{type(model).__qualname__}"
-    for family in families():
-        if name in family.classes:
-            return family
-    known = sorted({cls.rpartition(".")[2] for family in families() for cls in family.classes})
-    raise StitchError(
-        f"No family splits models of class {type(model).__name__}. {nearest(type(model).__name__, known)} "
-        "Describe it yourself in a few lines: see 'Your own architecture' in the README."
-    )
+    return next((family for family in families() if name in family.classes), None)

@@ -36,6 +36,8 @@ _KINDS = {
 }
 _SOURCES = {
     "timm": {"model": str, "arguments": {}},
+    "torchvision": {"model": str, "arguments": {}},
+    "hf": {"config": {}},
     "code": {"text": str, "file": str, "function": str},
 }
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from stitchable.anchors.hf_source import HfSource
+from stitchable.anchors.torchvision_source import TorchvisionSource
 from stitchable.errors import StitchError, nearest
 
 if TYPE_CHECKING:
@@ -120,4 +122,4 @@ class CodeSource:
         return {"kind": "code", "file": self.file, "function": self.function}
 
 
-Source = TimmSource | CodeSource
+Source = TimmSource | TorchvisionSource | HfSource | CodeSource

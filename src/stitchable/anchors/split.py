@@ -121,6 +121,7 @@ class Split:
         grid: For token features, rows and columns of the patches; a square where left out. For maps it is
             read off.
         channels_last: Whether the channels of maps are their last axis, as in Swin.
+        by: Who says so, for people to read.
     """
 
     stem: Part
@@ -130,3 +131,4 @@ class Split:
     prefix_tokens: int = 0
     grid: tuple[int, int] | None = None
     channels_last: bool = False
+    by: str = "own description"

@@ -19,9 +19,11 @@ from safetensors.torch import save_model
 from torch import nn
 
 from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.hf_source import HfSource
 from stitchable.anchors.module import anchor_from_module
 from stitchable.anchors.saved_config import check_config
 from stitchable.anchors.source import CodeSource, TimmSource
+from stitchable.anchors.torchvision_source import TorchvisionSource
 from stitchable.anchors.weights import load_weights
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
@@ -125,7 +127,7 @@ def write_folder(
         text = json.dumps(config, indent=1) + "\n"
     except TypeError as error:
         raise StitchError(
-            f"{folder} cannot be written: {error}. A TimmSource's arguments must be plain data."
+            f"{folder} cannot be written: {error}. A source's arguments must be plain data."
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     for anchor in anchors:
@@ -182,14 +184,14 @@ def _build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) -
     given = entry["source"]
     spec = InputSpec(**entry.get("own_input", entry["input"]))
     with torch.random.fork_rng(devices=[]):
-        if given["kind"] == "timm":
-            timm_source = TimmSource(given["model"], given["arguments"])
+        library = _library_source(given)
+        if library is not None:
             return anchor_from_module(
-                timm_source.build(),
+                library.build(),
                 name=entry["name"],
                 input_spec=spec,
                 classes=entry["classes"],
-                source=timm_source,
+                source=library,
             )
         if given["kind"] != "code":
             raise StitchError(f"{folder} has a source of unknown kind {given['kind']!r}. Update stitchable.")
@@ -206,3 +208,12 @@ def _build_anchor(folder: Path, entry: Mapping[str, Any], *, trust_code: bool) -
     return Anchor(
         built.model, built.split, name=entry["name"], input_spec=spec, classes=entry["classes"], source=source
     )
+
+
+def _library_source(given: Mapping[str, Any]) -> TimmSource | TorchvisionSource | HfSource | None:
+    """Source of a library's architecture; ``None`` for one of the user's own."""
+    if given["kind"] == "timm":
+        return TimmSource(given["model"], given["arguments"])
+    if given["kind"] == "torchvision":
+        return TorchvisionSource(given["model"], given["arguments"])
+    return HfSource(given["config"]) if given["kind"] == "hf" else None

@@ -10,9 +10,10 @@ from stitchable.anchors.registry import Family, families
 _HEAD = """\
 # Families
 
-Models of these classes are split as they are; a subclass is refused, since it may compute something else. For
-any other class write a description of a few lines: see "Your own architecture" in the README. This page is
-written by `python -m stitchable.anchors.table > docs/families.md`.
+Models of these classes are split as written here, and what a family refuses stays refused. A model of any
+other class, a subclass of these too, is split by its traced graph or refused with the reason; then a
+description of a few lines does it: see "Your own architecture" in the README. This page is written by
+`python -m stitchable.anchors.table > docs/families.md`.
 
 | family | library | one block is | classes | refused, and why |
 |---|---|---|---|---|

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from stitchable.cli.arguments import command_parser, parse
 
+_PACKAGES = ("torch", "torchvision", "timm", "transformers", "safetensors", "datasets", "scikit-learn")
+
 
 def run(words: Sequence[str]) -> None:
     """Print versions, devices and families."""
@@ -17,7 +19,6 @@ def run(words: Sequence[str]) -> None:
     import torch
 
     from stitchable import __version__
-    from stitchable.anchors.registry import families
     from stitchable.device import choose_device
 
     def version(package: str) -> str:
@@ -27,10 +28,21 @@ def run(words: Sequence[str]) -> None:
             return "not installed"
 
     print(f"stitchable {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    for package in ("torch", "torchvision", "timm", "safetensors", "datasets", "scikit-learn"):
+    for package in _PACKAGES:
         print(f"  {package:<14}{version(package)}")
     print(f"device     {choose_device()} ({torch.get_num_threads()} threads)")
-    print("families")
-    for family in families():
-        classes = ", ".join(cls.rpartition(".")[2] for cls in family.classes)
-        print(f"  {family.name:<12}{family.library}: {classes}; a block is {family.granularity}")
+    _print_families()
+
+
+def _print_families() -> None:
+    from stitchable.anchors.registry import families
+
+    known = families()
+    for library in dict.fromkeys(family.library for family in known):
+        print(f"families of {library}")
+        for family in known:
+            if family.library == library:
+                classes = [cls.rpartition(".")[2] for cls in family.classes]
+                print(f"  {family.name:<18}a block is {family.granularity}")
+                print(f"  {'':<18}{', '.join(classes)}")
+    print("any other model is split by its traced graph where that can be done: see 'stitchable inspect'")

@@ -66,8 +66,8 @@ def _print_model(entry: dict[str, Any]) -> None:
         f"{format_count(entry['params'], 'params')}, {size} images, {entry['classes']} classes"
     )
     console.print(
-        f"  {sum(entry['stages'])} blocks in stages of {', '.join(map(str, entry['stages']))}; recomposed "
-        f"from its parts it differs by {entry['recomposition_difference']:g}"
+        f"  {sum(entry['stages'])} blocks in stages of {', '.join(map(str, entry['stages']))}, split by: "
+        f"{entry['split_by']}; recomposed from its parts it differs by {entry['recomposition_difference']:g}"
     )
     rows = []
     for part in entry["parts"]:

@@ -1,0 +1,1 @@
+"""Splits of models of no known family, read off their traced graph."""
