@@ -1,4 +1,4 @@
-"""Families of torchvision. `MODELS` has rows of library, model, arguments and input size."""
+"""Families of torchvision."""
 
 import math
 
@@ -15,29 +15,6 @@ from stitchable.anchors.torchvision_source import TorchvisionSource
 from stitchable.errors import StitchError
 from stitchable.feature import FeatureSpec
 from stitchable.input_spec import InputSpec
-
-MODELS = [
-    ("torchvision", "resnet18", {}, 32),
-    ("torchvision", "resnet50", {}, 32),
-    ("torchvision", "resnext50_32x4d", {}, 32),
-    ("torchvision", "wide_resnet50_2", {}, 32),
-    ("torchvision", "regnet_x_400mf", {}, 32),
-    ("torchvision", "regnet_y_400mf", {}, 32),
-    ("torchvision", "swin_t", {}, 32),
-    ("torchvision", "swin_v2_t", {}, 32),
-    ("torchvision", "convnext_tiny", {}, 32),
-    ("torchvision", "convnext_small", {}, 32),
-    ("torchvision", "efficientnet_b0", {}, 32),
-    ("torchvision", "efficientnet_b1", {}, 32),
-    ("torchvision", "efficientnet_v2_s", {}, 32),
-    ("torchvision", "mobilenet_v2", {"width_mult": 0.25}, 32),
-    ("torchvision", "mobilenet_v3_small", {}, 32),
-    ("torchvision", "mobilenet_v3_large", {}, 32),
-    ("torchvision", "vit_b_32", {"image_size": 64}, 64),
-]
-# These take a second or more each, and small models of the same classes stand in for them below.
-HEAVY = {"wide_resnet50_2", "swin_t", "swin_v2_t", "convnext_tiny", "convnext_small", "vit_b_32"}
-HEAVY |= {"resnext50_32x4d", "efficientnet_b1", "efficientnet_v2_s", "resnet50", "mobilenet_v3_large"}
 
 # Blocks per stage as the papers' tables have them: He et al. 2016 (table 1), Radosavovic et al. 2020
 # (appendix), Liu et al. 2021 and 2022, Tan and Le 2019 and 2021, Sandler et al. 2018, Howard et al. 2019
@@ -61,9 +38,6 @@ DEPTHS = {
     "mobilenet_v3_large": (1, 2, 3, 4, 2, 3),
     "vit_b_32": (12,),
 }
-ROWS = [
-    pytest.param(*row[1:], marks=[pytest.mark.slow] if row[1] in HEAVY else [], id=row[1]) for row in MODELS
-]
 
 
 def images_of(size):
@@ -79,13 +53,9 @@ def with_random_head(model):
     return model
 
 
-@pytest.mark.parametrize(("model", "arguments", "size"), ROWS)
-def test_named_models_recompose_with_the_papers_blocks(model, arguments, size):
-    anchor = anchor_from_torchvision(
-        model, arguments={"num_classes": 10, **arguments}, input_spec=images_of(size)
-    )
-    with_random_head(anchor.model)
-    assert check_anchor(anchor).parameters == sum(p.numel() for p in anchor.model.parameters())
+@pytest.mark.parametrize("model", DEPTHS)
+def test_blocks_are_the_papers(model):
+    anchor = load_anchor(f"torchvision:{model}", structure_only=True)
     stages = [stage for stage, depth in enumerate(DEPTHS[model]) for _ in range(depth)]
     assert anchor.split.stages == tuple(stages)
 
