@@ -42,7 +42,7 @@ def anchor_from_module(
     family = family_of(model)
     # What a family refuses stays refused: it knows better than a graph.
     if family:
-        split = replace(family.split(model), by=f"{family.library}'s {family.name}")
+        split = replace(family.split(model), by=f"{family.name} of {family.library}")
     else:
         split = split_by_tracing(model, spec.size)
     return Anchor(model, split, name=name, input_spec=spec, classes=classes, source=source)
