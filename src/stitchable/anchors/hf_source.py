@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,6 +114,9 @@ def _transformers() -> ModuleType:
 
 @contextmanager
 def _explained(place: str) -> Iterator[None]:
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)  # a warning per attempt would bury the one line below
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
@@ -124,3 +128,5 @@ def _explained(place: str) -> Iterator[None]:
             "that save_pretrained wrote, or connect."
         )
         raise StitchError(f"hf:{place} cannot be loaded: {lines[0].rstrip('.')}. {hint}") from error
+    finally:
+        log.setLevel(level)

@@ -31,6 +31,7 @@ def test_no_class_has_two_families():
 def test_a_model_finds_its_family(vit, resnet):
     assert family_of(vit("v", 8).model).name == "plain ViT"
     assert family_of(resnet("r").model).name == "ResNet"
+    assert vit("v", 8).split.by == "plain ViT of timm"
 
 
 class Backwards(VisionTransformer):
@@ -45,6 +46,7 @@ def test_a_subclass_has_no_family_and_is_split_by_what_it_computes():
     assert family_of(model) is None
     anchor = anchor_from_module(model, name="own", input_spec=IMAGES).eval()
     check_anchor(anchor)
+    assert anchor.split.by == "traced graph"
     as_its_base = next(family for family in families() if family.name == "plain ViT").split(model)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
