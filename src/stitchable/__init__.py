@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from stitchable.anchors.split import Part, Split, submodule
     from stitchable.anchors.store import save_anchor
     from stitchable.errors import StitchError
-    from stitchable.evaluation.batch_norm import recalibrate
     from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
     from stitchable.evaluation.pick import pick
     from stitchable.evaluation.sweep import sweep
+    from stitchable.evaluation.trie import extract_calibrated
     from stitchable.feature import FeatureSpec
     from stitchable.initialization.fit import fit_least_squares
     from stitchable.input_spec import InputSpec
@@ -56,12 +56,12 @@ __all__ = [
     "anchor_from_timm",
     "build_space",
     "check_anchor",
+    "extract_calibrated",
     "fit_least_squares",
     "load_anchor",
     "pick",
     "prune",
     "read_curve",
-    "recalibrate",
     "save_anchor",
     "submodule",
     "sweep",
@@ -78,10 +78,10 @@ _HOMES = {
     "anchors.split": ("Part", "Split", "submodule"),
     "anchors.store": ("save_anchor",),
     "errors": ("StitchError",),
-    "evaluation.batch_norm": ("recalibrate",),
     "evaluation.curve": ("CurveRow", "read_curve", "write_curve"),
     "evaluation.pick": ("pick",),
     "evaluation.sweep": ("sweep",),
+    "evaluation.trie": ("extract_calibrated",),
     "feature": ("FeatureSpec",),
     "initialization.fit": ("fit_least_squares",),
     "input_spec": ("InputSpec",),
