@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from stitchable.anchors.store import save_anchor
     from stitchable.errors import StitchError
     from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
+    from stitchable.evaluation.extract import extract_calibrated
     from stitchable.evaluation.pick import pick
     from stitchable.evaluation.sweep import sweep
-    from stitchable.evaluation.trie import extract_calibrated
     from stitchable.feature import FeatureSpec
     from stitchable.initialization.fit import fit_least_squares
     from stitchable.input_spec import InputSpec
@@ -79,9 +79,9 @@ _HOMES = {
     "anchors.store": ("save_anchor",),
     "errors": ("StitchError",),
     "evaluation.curve": ("CurveRow", "read_curve", "write_curve"),
+    "evaluation.extract": ("extract_calibrated",),
     "evaluation.pick": ("pick",),
     "evaluation.sweep": ("sweep",),
-    "evaluation.trie": ("extract_calibrated",),
     "feature": ("FeatureSpec",),
     "initialization.fit": ("fit_least_squares",),
     "input_spec": ("InputSpec",),

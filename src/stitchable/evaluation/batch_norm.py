@@ -16,13 +16,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.errors import StitchError
-from stitchable.evaluation.moments import Moments, adjusted, before_each, moments, own_statistics
+from stitchable.evaluation.moments import (
+    AverageMoments,
+    Moments,
+    adjusted,
+    before_each,
+    moments,
+    own_statistics,
+)
 from stitchable.space.steps import Step
 
 
@@ -72,15 +78,16 @@ class PathStatistics:
 
     def __init__(self, norms: Sequence[_BatchNorm]) -> None:
         self._norms = tuple(norms)
-        self._average: dict[_BatchNorm, _Average] = {}
+        self._averages: dict[_BatchNorm, tuple[AverageMoments, AverageMoments]] = {}  # alone, on the path
         self._held: dict[_BatchNorm, Moments] = {}
 
     @contextmanager
     def adjusting(self, alone: Mapping[_BatchNorm, Moments]) -> Iterator[None]:
         """Let each layer read what the batch that comes to it makes of its own statistics.
 
-        The moments of the batch are taken into the averages over the batches so far, which the statistics
-        of the path follow from. The layers' own come back afterwards.
+        The moments of the batch are taken into the averages over the batches so far, and the statistics of
+        the path follow from these: a ratio of averages, since an average of ratios is at the mercy of the
+        one batch in which a channel is all but dead. The layers' own come back afterwards.
 
         Args:
             alone: Moments of the same batch where the anchor runs alone; layers without keep their own.
@@ -89,9 +96,9 @@ class PathStatistics:
 
         def adjust(norm: _BatchNorm, features: Tensor) -> None:
             path = moments(features)
-            average = self._average.setdefault(norm, _Average())
-            average.take(alone[norm], path)
-            self._held[norm] = adjusted(own[norm], norm.eps, alone=average.alone, path=average.path)
+            averages = self._averages.setdefault(norm, (AverageMoments(), AverageMoments()))
+            mean_alone, mean_path = averages[0].next(alone[norm]), averages[1].next(path)
+            self._held[norm] = adjusted(own[norm], norm.eps, alone=mean_alone, path=mean_path)
             _lend(norm, adjusted(own[norm], norm.eps, alone=alone[norm], path=path))
 
         with _lent(own), before_each(own, adjust):
@@ -111,22 +118,6 @@ class PathStatistics:
             if norm in self._held:
                 for buffer, value in zip(own_statistics(copy), self._held[norm], strict=True):
                     buffer.copy_(value)
-
-
-class _Average:
-    """Averages of moments over batches."""
-
-    def __init__(self) -> None:
-        self._batches = 0
-        self.alone = self.path = Moments(torch.zeros(()), torch.zeros(()))
-
-    def take(self, alone: Moments, path: Moments) -> None:
-        self._batches += 1
-        self.alone = self._next(self.alone, alone)
-        self.path = self._next(self.path, path)
-
-    def _next(self, average: Moments, new: Moments) -> Moments:
-        return Moments(*((b - a) / self._batches + a for a, b in zip(average, new, strict=True)))
 
 
 def _lend(norm: _BatchNorm, statistics: Moments) -> None:

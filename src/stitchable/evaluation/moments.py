@@ -30,6 +30,21 @@ def moments(x: Tensor) -> Moments:
     return Moments(mean, variance)
 
 
+class AverageMoments:
+    """Average of the moments of batches, each of which counts as much as the others."""
+
+    def __init__(self) -> None:
+        self._batches = 0
+        self._average = Moments(torch.zeros(()), torch.zeros(()))
+
+    def next(self, batch: Moments) -> Moments:
+        """The average that includes one batch more."""
+        self._batches += 1
+        pairs = zip(self._average, batch, strict=True)
+        self._average = Moments(*(average + (new - average) / self._batches for average, new in pairs))
+        return self._average
+
+
 def own_statistics(norm: _BatchNorm) -> Moments:
     """The statistics that a layer holds."""
     assert norm.running_mean is not None  # it was chosen for having them

@@ -8,7 +8,7 @@ import torch
 
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
-from stitchable.evaluation.trie import extract_calibrated
+from stitchable.evaluation.extract import extract_calibrated
 from stitchable.network import StitchedNetwork
 from stitchable.runs.calibration import calibration_batches
 from stitchable.runs.config import DataConfig, SweepConfig

@@ -10,8 +10,9 @@ from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.load import anchor_from_timm
 from stitchable.anchors.split import Part, Split, submodule
 from stitchable.errors import StitchError
+from stitchable.evaluation.extract import extract_calibrated
 from stitchable.evaluation.sweep import sweep, tally
-from stitchable.evaluation.trie import Trie, extract_calibrated
+from stitchable.evaluation.trie import Trie
 from stitchable.input_spec import InputSpec
 from stitchable.network import StitchedNetwork
 from stitchable.space.build import SpaceOptions
