@@ -80,13 +80,14 @@ def adjusted(own: Moments, eps: float, *, alone: Moments, path: Moments) -> Mome
 def before_each(norms: Iterable[_BatchNorm], call: Callable[[_BatchNorm, Tensor], None]) -> Iterator[None]:
     """Call a function with the layer and its input whenever one of some layers is about to run."""
 
-    def hook(module: nn.Module, given: tuple[Any, ...]) -> None:
+    def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         assert isinstance(module, _BatchNorm)
-        call(module, given[0])
+        (features,) = (*given, *named.values())
+        call(module, features)
 
     with ExitStack() as stack:
         for norm in norms:
-            stack.callback(norm.register_forward_pre_hook(hook).remove)
+            stack.callback(norm.register_forward_pre_hook(hook, with_kwargs=True).remove)
         yield
 
 

@@ -94,3 +94,10 @@ def test_hooks_are_gone_when_something_fails():
     assert len(seen) == 1
     assert seen[0][0] is layer
     assert not layer._forward_pre_hooks
+
+
+def test_layers_may_be_called_with_their_input_s_name():
+    layer, seen = nn.BatchNorm1d(2).eval(), []
+    with before_each([layer], lambda norm, x: seen.append(x)):
+        layer(input=torch.ones(3, 2))
+    assert torch.equal(seen[0], torch.ones(3, 2))
