@@ -1,8 +1,8 @@
-"""What re-estimated BatchNorm statistics are worth before training, with and without matched variances.
+"""What adjusted BatchNorm statistics are worth before training, with and without matched variances.
 
 Fits the run of ``recipes/cifar10_resnets.yaml`` twice, with ``fit.match_variance`` on and off, and measures
-every stitch on the test images with the anchors' own statistics and with statistics estimated anew behind
-each joint. A condition's result is written as soon as it is there; conditions that are written are skipped.
+every stitch on the test images with the anchors' own statistics and with statistics adjusted behind each
+joint. A condition's result is written as soon as it is there; conditions that are written are skipped.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
     """Measure what is not measured yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/batch_norm.json"))
-    parser.add_argument("--images", type=int, nargs="+", default=[0, 1000], help="Images to estimate from.")
+    parser.add_argument("--images", type=int, nargs="+", default=[0, 1000], help="Images to adjust on.")
     parser.add_argument("--limit", type=int, default=None, help="Test images; all where left out.")
     given = parser.parse_args()
     content: dict[str, Any] = json.loads(given.out.read_text()) if given.out.is_file() else {}

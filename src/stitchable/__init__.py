@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from stitchable.anchors.store import save_anchor
     from stitchable.anchors.torchvision_source import TorchvisionSource
     from stitchable.errors import StitchError
-    from stitchable.evaluation.batch_norm import recalibrate
     from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
+    from stitchable.evaluation.extract import extract_calibrated
     from stitchable.evaluation.pick import pick
     from stitchable.evaluation.sweep import sweep
     from stitchable.feature import FeatureSpec
@@ -62,12 +62,12 @@ __all__ = [
     "anchor_from_torchvision",
     "build_space",
     "check_anchor",
+    "extract_calibrated",
     "fit_least_squares",
     "load_anchor",
     "pick",
     "prune",
     "read_curve",
-    "recalibrate",
     "save_anchor",
     "submodule",
     "sweep",
@@ -86,8 +86,8 @@ _HOMES = {
     "anchors.split": ("Part", "Split", "submodule"),
     "anchors.store": ("save_anchor",),
     "errors": ("StitchError",),
-    "evaluation.batch_norm": ("recalibrate",),
     "evaluation.curve": ("CurveRow", "read_curve", "write_curve"),
+    "evaluation.extract": ("extract_calibrated",),
     "evaluation.pick": ("pick",),
     "evaluation.sweep": ("sweep",),
     "feature": ("FeatureSpec",),

@@ -25,7 +25,7 @@ def write_card(
         space: The space of what was saved.
         anchor: An anchor that holds its head; they all take the same images and have the same classes.
         stitch: The stitch, where only one was saved.
-        calibration_images: Number of images from which its BatchNorm statistics were estimated anew.
+        calibration_images: Number of images on which its BatchNorm statistics were adjusted.
     """
     spec = anchor.input_spec
     names = ", ".join(space.outlines)
@@ -41,7 +41,7 @@ def write_card(
         rows = [stitch]
     if calibration_images is not None:
         what = (
-            f"The BatchNorm statistics behind the joints were estimated anew from {calibration_images:,} "
+            f"The BatchNorm statistics behind the joints were adjusted on {calibration_images:,} "
             f"training images.\n\n{what}"
         )
     table = "\n".join(f"| `{row}` | {space.cost(row).macs:,} | {space.cost(row).params:,} |" for row in rows)

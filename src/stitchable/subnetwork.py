@@ -34,9 +34,9 @@ class Subnetwork(nn.Module):
         layers: The stitching layers by id.
 
     Attributes:
-        calibration_images: Number of images from which the BatchNorm statistics behind the joints were
-            estimated anew, see `stitchable.evaluation.batch_norm.recalibrate`; ``None`` where they are the
-            network's, and only then are the logits too.
+        calibration_images: Number of images on which the BatchNorm statistics behind the joints were
+            adjusted, see `stitchable.evaluation.batch_norm`; ``None`` where they are the network's, and
+            only then are the logits too.
     """
 
     def __init__(

@@ -79,7 +79,7 @@ def curve_summary(rows: Sequence[CurveRow], *, seconds: float) -> None:
     calibrated = [row.calibration_images for row in rows if row.calibration_images]
     if calibrated:
         console.print(
-            f"BatchNorm statistics behind the joints of {len(calibrated)} estimated anew from "
+            f"BatchNorm statistics behind the joints of {len(calibrated)} adjusted on "
             f"{max(calibrated):,} training images"
         )
     cells = []

@@ -38,7 +38,7 @@ def run(words: Sequence[str]) -> None:
     print(f"{sub.stitch}: {format_count(params, 'params')}, bit-equal to the network and read back")
     if sub.calibration_images:
         print(
-            f"its BatchNorm statistics behind the joints were then estimated anew from "
+            f"its BatchNorm statistics behind the joints were then adjusted on "
             f"{sub.calibration_images:,} training images; --sweep.calibration_images 0 keeps the network's"
         )
     print(f"model    {out}")

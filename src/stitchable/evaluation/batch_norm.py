@@ -1,8 +1,13 @@
-"""BatchNorm statistics behind a joint: estimated anew for the features that come there.
+"""BatchNorm statistics behind a joint: the end anchor's own, moved as far as the joint moves the features.
 
 A joint hands the end anchor features that are not quite those it was trained on, and the mean and variance
-that its BatchNorm layers hold are those of the old ones. They depend on the path up to the layer and on
-nothing else, so they belong to a node of the trie of paths and not to the layer.
+that its BatchNorm layers hold are those of the old ones. How far the features moved shows by running the end
+anchor alone on the same images. It depends on the path up to the layer and on nothing else, so the adjusted
+statistics belong to a node of the trie of paths and not to the layer.
+
+They are not simply those of the path's features, as Ioffe & Szegedy 2015 (algorithm 2) would estimate them
+for a network of its own: an anchor that was fine-tuned with frozen statistics holds those of other images,
+and its weights were trained with these.
 """
 
 from __future__ import annotations
@@ -11,15 +16,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.errors import StitchError
-from stitchable.modes import evaluating
+from stitchable.evaluation.moments import (
+    AverageMoments,
+    Moments,
+    adjusted,
+    before_each,
+    moments,
+    own_statistics,
+)
 from stitchable.space.steps import Step
-from stitchable.subnetwork import Subnetwork
 
 
 def batch_norms(anchors: Mapping[str, Anchor], step: Step) -> list[_BatchNorm]:
@@ -68,46 +78,61 @@ class PathStatistics:
 
     def __init__(self, norms: Sequence[_BatchNorm]) -> None:
         self._norms = tuple(norms)
-        self._held = [
-            {
-                "running_mean": torch.zeros_like(_tensor(norm.running_mean)),
-                "running_var": torch.ones_like(_tensor(norm.running_var)),
-                "num_batches_tracked": torch.tensor(0),
-            }
-            for norm in norms
-        ]
+        self._averages: dict[_BatchNorm, tuple[AverageMoments, AverageMoments]] = {}  # alone, on the path
+        self._held: dict[_BatchNorm, Moments] = {}
 
     @contextmanager
-    def in_use(self, *, estimating: bool = False) -> Iterator[None]:
-        """Let the layers read these statistics; their own, their modes and momenta come back afterwards.
+    def adjusting(self, alone: Mapping[_BatchNorm, Moments]) -> Iterator[None]:
+        """Let each layer read what the batch that comes to it makes of its own statistics.
+
+        The moments of the batch are taken into the averages over the batches so far, and the statistics of
+        the path follow from these: a ratio of averages, since an average of ratios is at the mercy of the
+        one batch in which a channel is all but dead. The layers' own come back afterwards.
 
         Args:
-            estimating: Normalise by each batch and take it into the average over the batches so far,
-                which is what ``momentum=None`` means to torch.
+            alone: Moments of the same batch where the anchor runs alone; layers without keep their own.
         """
-        before = [(dict(norm._buffers), norm.training, norm.momentum) for norm in self._norms]
-        try:
-            for norm, held in zip(self._norms, self._held, strict=True):
-                norm._buffers.update(held)
-                if estimating:
-                    norm.training, norm.momentum = True, None
+        own = {norm: own_statistics(norm) for norm in self._norms if norm in alone}
+
+        def adjust(norm: _BatchNorm, features: Tensor) -> None:
+            path = moments(features)
+            averages = self._averages.setdefault(norm, (AverageMoments(), AverageMoments()))
+            mean_alone, mean_path = averages[0].next(alone[norm]), averages[1].next(path)
+            self._held[norm] = adjusted(own[norm], norm.eps, alone=mean_alone, path=mean_path)
+            _lend(norm, adjusted(own[norm], norm.eps, alone=alone[norm], path=path))
+
+        with _lent(own), before_each(own, adjust):
             yield
-        finally:
-            for norm, (buffers, training, momentum) in zip(self._norms, before, strict=True):
-                norm._buffers.update(buffers)
-                norm.training, norm.momentum = training, momentum
 
-    def store(self) -> None:
-        """Write these statistics into the layers' own buffers."""
-        for norm, held in zip(self._norms, self._held, strict=True):
-            for name, value in held.items():
-                if norm._buffers[name] is not None:  # files from before PyTorch counted batches
-                    _tensor(norm._buffers[name]).copy_(value)
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let the layers read these statistics; their own come back afterwards."""
+        with _lent(self._held):
+            for norm, held in self._held.items():
+                _lend(norm, held)
+            yield
+
+    def store(self, norms: Sequence[_BatchNorm]) -> None:
+        """Write these statistics into the buffers of copies of the layers, in the layers' order."""
+        for norm, copy in zip(self._norms, norms, strict=True):
+            if norm in self._held:
+                for buffer, value in zip(own_statistics(copy), self._held[norm], strict=True):
+                    buffer.copy_(value)
 
 
-def _tensor(buffer: Tensor | None) -> Tensor:
-    assert buffer is not None  # the layer tracks statistics
-    return buffer
+def _lend(norm: _BatchNorm, statistics: Moments) -> None:
+    norm._buffers.update(running_mean=statistics.mean, running_var=statistics.variance)
+
+
+@contextmanager
+def _lent(norms: Iterable[_BatchNorm]) -> Iterator[None]:
+    """Give layers their own statistics back, the very tensors."""
+    before = {norm: own_statistics(norm) for norm in norms}
+    try:
+        yield
+    finally:
+        for norm, own in before.items():
+            _lend(norm, own)
 
 
 def large_enough(batch: Tensor) -> Tensor:
@@ -118,44 +143,9 @@ def large_enough(batch: Tensor) -> Tensor:
     """
     if len(batch) < 2:
         raise StitchError(
-            f"BatchNorm statistics cannot be estimated from a batch of {len(batch)} images. Give 2 or more."
+            f"BatchNorm statistics cannot be taken from a batch of {len(batch)} images. Give 2 or more."
         )
     return batch
-
-
-@torch.no_grad()
-def recalibrate(sub: Subnetwork, batches: Iterable[Tensor]) -> int:
-    """Estimate the statistics of the BatchNorm layers behind the joints of an extracted stitch anew.
-
-    Each layer's mean and unbiased variance become the average of those of the batches, every layer seeing
-    what the layers before it make of the same batch. Nothing else is changed; where no layer needs it, or
-    the path runs one twice, nothing at all, and no batch is read.
-
-    Args:
-        sub: Changed in place; its modes and momenta are not. As before if anything fails.
-        batches: Normalised training images ``(batch, channels, rows, columns)`` without augmentation, two
-            or more in each batch.
-
-    Returns:
-        Number of images seen; ``sub.calibration_images`` from now on.
-
-    Raises:
-        StitchError: No images came, or a batch holds only one.
-
-    Source: Ioffe & Szegedy 2015, algorithm 2, for a network that changed after its training.
-    """
-    norms = [norm for found in norms_behind_joint(sub.anchors, sub.steps).values() for norm in found]
-    if not norms:
-        return 0
-    statistics, device, images = PathStatistics(norms), next(sub.parameters()).device, 0
-    with evaluating(sub), statistics.in_use(estimating=True):
-        for batch in batches:
-            sub(large_enough(batch).to(device))
-            images += len(batch)
-    check_seen(images)
-    statistics.store()
-    sub.calibration_images = images
-    return images
 
 
 def check_seen(images: int) -> None:
@@ -165,4 +155,4 @@ def check_seen(images: int) -> None:
         StitchError: There were none.
     """
     if images == 0:
-        raise StitchError("BatchNorm statistics cannot be estimated without images. Give at least one batch.")
+        raise StitchError("BatchNorm statistics cannot be adjusted without images. Give at least one batch.")

@@ -31,8 +31,8 @@ class CurveRow:
         original_top1_low: Lower end of its interval.
         original_top1_high: Upper end of its interval.
         original_loss: Its mean cross-entropy.
-        calibration_images: Number of training images from which the BatchNorm statistics behind the joints
-            were estimated anew for this path; ``None`` where they are the anchors' own.
+        calibration_images: Number of training images on which the BatchNorm statistics behind the joints
+            were adjusted to this path; ``None`` where they are the anchors' own.
     """
 
     index: int

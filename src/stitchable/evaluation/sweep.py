@@ -28,8 +28,8 @@ class Tally:
         correct: Number of images whose largest logit is their label's.
         loss: Sum of the cross-entropies in nats.
         images: Number of images.
-        calibration_images: Number of images from which its BatchNorm statistics behind the joints were
-            estimated anew; ``None`` where they are the anchors' own.
+        calibration_images: Number of images on which its BatchNorm statistics behind the joints were
+            adjusted; ``None`` where they are the anchors' own.
     """
 
     correct: int

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stitchable.evaluation.batch_norm import PathStatistics, check_seen, large_enough, norms_behind_joint
+from stitchable.evaluation.batch_norm import (
+    PathStatistics,
+    batch_norms,
+    check_seen,
+    large_enough,
+    norms_behind_joint,
+)
+from stitchable.evaluation.moments import Moments, moments_alone
 from stitchable.network import StitchedNetwork
 from stitchable.space.steps import Step
 from stitchable.stitch import Stitch
+from stitchable.subnetwork import Subnetwork
 
 
 @dataclass
@@ -24,13 +33,13 @@ class Node:
             paths have BatchNorm statistics of their own and others do not.
         ends: Positions, in the list of stitches, of those that end here.
         statistics: Of the BatchNorm layers that the step runs, where they are this path's own.
-        estimated: Whether this node, or one below it, has such statistics.
+        adjusted: Whether this node, or one below it, has such statistics.
     """
 
     children: dict[tuple[Step, bool], Node] = field(default_factory=dict)
     ends: list[int] = field(default_factory=list)
     statistics: PathStatistics | None = None
-    estimated: bool = False
+    adjusted: bool = False
 
 
 class Trie:
@@ -63,6 +72,8 @@ class Trie:
         self.root = Node()
         self.calibrated: set[int] = set()
         self.calibration_images = 0
+        self._stitches = tuple(stitches)
+        self._behind: dict[str, dict[_BatchNorm, None]] = {}  # by anchor: layers behind a joint of any path
         for position, stitch in enumerate(stitches):
             steps = network.space.steps(stitch)
             norms = {} if calibration is None else norms_behind_joint(network.anchors, steps)
@@ -71,35 +82,64 @@ class Trie:
             self._calibrate(calibration)
 
     def _insert(self, position: int, steps: Sequence[Step], norms: Mapping[int, list[_BatchNorm]]) -> None:
-        node, behind, last = self.root, False, max(norms, default=-1)
+        node, last = self.root, max(norms, default=-1)
         if norms:
             self.calibrated.add(position)
-        for number, step in enumerate(steps):
-            behind = behind or step.kind == "layer"
-            node = node.children.setdefault((step, behind and bool(norms)), Node())
-            node.estimated = node.estimated or number <= last
+        for number, key in enumerate(self._keys(position, steps)):
+            node = node.children.setdefault(key, Node())
+            node.adjusted = node.adjusted or number <= last
             if number in norms and node.statistics is None:
                 node.statistics = PathStatistics(norms[number])
+                self._behind.setdefault(key[0].name, {}).update(dict.fromkeys(norms[number]))
         node.ends.append(position)
+
+    def _keys(self, position: int, steps: Sequence[Step]) -> Iterator[tuple[Step, bool]]:
+        """Where to descend for a stitch, from the root on."""
+        behind = False
+        for step in steps:
+            behind = behind or step.kind == "layer"
+            yield step, behind and position in self.calibrated
 
     @torch.no_grad()
     def _calibrate(self, batches: Iterable[Tensor]) -> None:
         device = next(self.network.parameters()).device
         for batch in batches:
-            self._estimate(self.root, large_enough(batch).to(device))
+            x = large_enough(batch).to(device)
+            alone = {
+                name: moments_alone(self.network.anchors[name], norms, x)
+                for name, norms in self._behind.items()
+            }
+            self._adjust(self.root, x, alone)
             self.calibration_images += len(batch)
         check_seen(self.calibration_images)
 
-    def _estimate(self, node: Node, x: Tensor) -> None:
+    def _adjust(self, node: Node, x: Tensor, alone: Mapping[str, Mapping[_BatchNorm, Moments]]) -> None:
         for (step, _), child in node.children.items():
-            if child.estimated:
-                self._estimate(child, self._apply(step, child, x, estimating=True))
+            if child.adjusted:
+                statistics = child.statistics
+                with statistics.adjusting(alone[step.name]) if statistics else nullcontext():
+                    y = self.network.apply_step(step, x)
+                self._adjust(child, y, alone)
 
-    def _apply(self, step: Step, node: Node, x: Tensor, *, estimating: bool = False) -> Tensor:
-        if node.statistics is None:
-            return self.network.apply_step(step, x)
-        with node.statistics.in_use(estimating=estimating):
-            return self.network.apply_step(step, x)
+    def extract(self, position: int) -> Subnetwork:
+        """Copy a stitch out of the network, with the statistics that it has here.
+
+        Args:
+            position: Of the stitch, in the list of stitches.
+
+        Returns:
+            A module that shares no memory with the network; its logits are the same bits that `run` gives.
+        """
+        sub = self.network.extract(self._stitches[position])
+        if position not in self.calibrated:
+            return sub
+        node = self.root
+        for key in self._keys(position, sub.steps):
+            node = node.children[key]
+            if node.statistics is not None:
+                node.statistics.store(batch_norms(sub.anchors, key[0]))
+        sub.calibration_images = self.calibration_images
+        return sub
 
     def run(self, x: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Logits of every stitch on a batch, as they come.
@@ -111,8 +151,8 @@ class Trie:
 
         Yields:
             The stitch's position and its logits ``(batch, classes)``, the same bits that
-            ``network(x, stitch)`` gives; for those that are calibrated, the same that the extracted
-            stitch gives after `stitchable.evaluation.batch_norm.recalibrate` on the same batches.
+            ``network(x, stitch)`` gives; for those that are calibrated, the same that the module gives
+            that `extract` makes.
         """
         yield from self._descend(self.root, x)
 
@@ -120,4 +160,6 @@ class Trie:
         for position in node.ends:
             yield position, x
         for (step, _), child in node.children.items():
-            yield from self._descend(child, self._apply(step, child, x))
+            with child.statistics.in_use() if child.statistics else nullcontext():
+                y = self.network.apply_step(step, x)
+            yield from self._descend(child, y)

@@ -1,4 +1,4 @@
-"""The training images from which a run's BatchNorm statistics are estimated anew."""
+"""The training images on which a run's BatchNorm statistics are adjusted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def calibration_batches(
         return None
     if not data.train:
         raise StitchError(
-            "BatchNorm statistics behind a joint are estimated anew on training images, and none are named. "
+            "BatchNorm statistics behind a joint are adjusted on training images, and none are named. "
             "Give --data.train, or keep the anchors' statistics with --sweep.calibration_images 0."
         )
     source = open_for(network, replace(data, memory=False), "train")  # few images are read

@@ -81,8 +81,8 @@ class SweepConfig:
         images: Held-out images to use; ``None`` means all.
         batch_size: Images per forward pass.
         stitches: How many stitches to measure, drawn from the space with the anchors; ``None`` means all.
-        calibration_images: Training images from which the BatchNorm statistics behind a joint are estimated
-            anew for each path; 0 keeps the anchors' own. Families without BatchNorm never read them.
+        calibration_images: Training images on which the BatchNorm statistics behind a joint are adjusted
+            to each path; 0 keeps the anchors' own. Families without BatchNorm never read them.
     """
 
     images: int | None = None

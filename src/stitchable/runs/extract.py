@@ -8,7 +8,7 @@ import torch
 
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
-from stitchable.evaluation.batch_norm import recalibrate
+from stitchable.evaluation.extract import extract_calibrated
 from stitchable.network import StitchedNetwork
 from stitchable.runs.calibration import calibration_batches
 from stitchable.runs.config import DataConfig, SweepConfig
@@ -34,8 +34,8 @@ def extract_run(
         out: A new or empty folder.
         data: Its ``train`` images are used where the stitch has BatchNorm behind a joint.
         options: ``calibration_images`` and ``batch_size`` say how the statistics of these layers are
-            estimated anew, as the sweep does; 0 images keep the network's.
-        device: Where they are estimated.
+            adjusted, as the sweep does; 0 images keep the network's.
+        device: Where they are adjusted.
         trust_code: Allow the run's own architecture files to run.
 
     Raises:
@@ -51,11 +51,9 @@ def extract_run(
     images = torch.randn((2, *spec.size), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         _demand(torch.equal(sub(images), network(images, stitch)), "The extracted module", stitch)
-        where = choose_device(device)
         batches = calibration_batches(network, [sub.stitch], data or DataConfig(), options or SweepConfig())
         if batches is not None:
-            recalibrate(sub.to(where), batches)
-            sub.to("cpu")
+            sub = extract_calibrated(network.to(choose_device(device)), stitch, batches).to("cpu")
         expected = sub(images)
         sub.save_pretrained(out)
         back = Subnetwork.from_pretrained(out, trust_code=True)  # the code is the run's, just allowed

@@ -65,14 +65,14 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
 
 
 def _batch_norm(rows: Sequence[CurveRow], fitted: Sequence[CurveRow] | None) -> dict[str, str]:
-    """Where BatchNorm statistics were estimated anew, a fact that says so."""
+    """Where BatchNorm statistics were adjusted, a fact that says so."""
 
     def described(curve: Sequence[CurveRow]) -> str:
         images = [row.calibration_images for row in curve if row.calibration_images]
         if not images:
             return "the anchors' own statistics"
         return (
-            f"statistics estimated anew behind the joints of {len(images)} stitches, from {max(images):,} "
+            f"statistics adjusted behind the joints of {len(images)} stitches, on {max(images):,} "
             "training images; 'extract' writes them"
         )
 

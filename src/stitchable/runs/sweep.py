@@ -40,7 +40,7 @@ def sweep_run(
     Args:
         run: A run that was fitted.
         data: Its ``val`` images are used; of its ``train`` images some, where BatchNorm statistics are to be
-            estimated anew.
+            adjusted.
         options: See `SweepConfig`.
         weights: Which network; ``"auto"`` takes the trained one where there is one.
         seed: Of the draw, where only some stitches are measured.

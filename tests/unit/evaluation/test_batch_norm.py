@@ -1,4 +1,4 @@
-"""BatchNorm statistics per path, against extracting the stitch and letting torch average them."""
+"""BatchNorm statistics per path, against solving for them layer by layer in the extracted stitch."""
 
 from collections import Counter
 
@@ -6,10 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.load import anchor_from_timm
+from stitchable.anchors.split import Part, Split, submodule
 from stitchable.errors import StitchError
-from stitchable.evaluation.batch_norm import recalibrate
+from stitchable.evaluation.extract import extract_calibrated
 from stitchable.evaluation.sweep import sweep, tally
 from stitchable.evaluation.trie import Trie
+from stitchable.input_spec import InputSpec
 from stitchable.network import StitchedNetwork
 from stitchable.space.build import SpaceOptions
 from stitchable.space.joint import Joint
@@ -59,20 +63,48 @@ def norms_by_hand(sub):
     return found
 
 
+def input_of(norm, module, images):
+    """What comes to a layer that runs once in a module, in float64."""
+    seen = []
+    hook = norm.register_forward_pre_hook(lambda _, given: seen.append(given[0].double()))
+    module(images)
+    hook.remove()
+    (x,) = seen
+    return x
+
+
+def mean_and_variance(x):
+    return torch.stack([x.mean((0, 2, 3)), x.transpose(0, 1).flatten(1).var(1, unbiased=False)])
+
+
+def solved(own, alone, path):
+    """√(v′ + ε) = √(v + ε) · √(v_path / v_alone), m′ = m_path − (m_alone − m) · √(v′ + ε) / √(v + ε)."""
+    spread = (own.running_var.double() + own.eps).sqrt()
+    new = spread * (path[1] / alone[1]).sqrt()
+    return path[0] - (alone[0] - own.running_mean.double()) * new / spread, new**2 - own.eps
+
+
 @torch.no_grad()
 def by_hand(network, stitch, batches):
-    """The extracted stitch with torch's own cumulative averages behind its joints."""
+    """The extracted stitch, its layers solved one after the other, by running stitch and anchor whole."""
     sub = network.extract(stitch).eval()
-    norms = norms_by_hand(sub)
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
+    names = {module: name for name, module in sub.named_modules()}
+    pairs = [(norm, network.get_submodule(names[norm])) for norm in norms_by_hand(sub)]
+    alone, path = ({norm: [] for norm, _ in pairs} for _ in range(2))
     for batch in batches:
-        sub(batch)
-    for norm in norms:
-        norm.momentum = 0.1
-    return sub.eval()
+        for norm, own in pairs:
+            norm.load_state_dict(own.state_dict())
+        for norm, own in pairs:
+            anchor = network.anchors[names[norm].split(".")[1]]
+            path[norm].append(mean_and_variance(input_of(norm, sub, batch)))
+            alone[norm].append(mean_and_variance(input_of(own, anchor, batch)))
+            norm.running_mean, norm.running_var = (
+                each.float() for each in solved(own, alone[norm][-1], path[norm][-1])
+            )
+    for norm, own in pairs:
+        means = (torch.stack(each[norm]).mean(0) for each in (alone, path))
+        norm.running_mean, norm.running_var = (each.float() for each in solved(own, *means))
+    return sub
 
 
 def bits(module):
@@ -86,6 +118,7 @@ def settings(module):
             part.training,
             getattr(part, "momentum", None),
             [id(each) for each in part.buffers(recurse=False)],
+            len(part._forward_pre_hooks),
         )
         for part in module.modules()
     ]
@@ -98,22 +131,28 @@ def same(ours, theirs):
 @torch.no_grad()
 def test_every_path_gets_the_statistics_of_its_extracted_stitch(resnets, batches, noise):
     stitches, images = list(resnets.space), noise(5, side=32)
-    trie = Trie(resnets, stitches, calibration=batches)
+    trie = Trie(resnets, stitches, calibration=iter(batches))
     logits = dict(trie.run(images))
     assert trie.calibration_images == 17
     moved = 0
     for position, stitch in enumerate(stitches):
+        sub = trie.extract(position)
+        assert torch.equal(logits[position], sub(images)), str(stitch)
         if len(stitch.segments) == 1 or runs_a_block_twice(stitch):
             assert position not in trie.calibrated
+            assert sub.calibration_images is None
             assert torch.equal(logits[position], resnets(images, stitch)), str(stitch)
             continue
         assert position in trie.calibrated
-        expected = by_hand(resnets, stitch, batches)
-        assert torch.equal(logits[position], expected(images)), str(stitch)
+        assert sub.calibration_images == 17
         moved += not torch.allclose(logits[position], resnets(images, stitch), rtol=1e-2, atol=1e-2)
-        sub = resnets.extract(stitch)
-        assert recalibrate(sub, iter(batches)) == sub.calibration_images == 17
-        assert same(bits(sub), bits(expected))
+        if position % 5 == 0:
+            alone = extract_calibrated(resnets, stitch, iter(batches))
+            assert alone.calibration_images == 17
+            assert same(bits(alone), bits(sub))
+            expected = bits(by_hand(resnets, stitch, batches))
+            for key, value in bits(sub).items():
+                assert torch.allclose(value, expected[key], rtol=1e-3, atol=1e-4), (str(stitch), key)
     assert moved > 0.9 * len(trie.calibrated)
 
 
@@ -129,20 +168,104 @@ def test_paths_of_every_kind_are_among_them(resnets, request):
     assert len(twice) < len(stitches)
 
 
+def as_normalised(norm, module, images):
+    """Mean and variance of what a layer makes of its input, without its weight, bias and activation."""
+    x = input_of(norm, module, images)
+    shape = (1, -1, 1, 1)
+    mean, variance = norm.running_mean.double().view(shape), norm.running_var.double().view(shape)
+    return mean_and_variance((x - mean) / (variance + norm.eps).sqrt())
+
+
+@pytest.mark.parametrize("family", ["resnet", "efficientnet"])
 @torch.no_grad()
-def test_the_statistics_are_means_of_means_and_of_unbiased_variances(stitched_resnets, batches):
-    network = stitched_resnets()
-    sub = network.extract(network.space[-1])
-    norm, seen = norms_by_hand(sub)[0], []
-    hook = norm.register_forward_pre_hook(lambda _, given: seen.append(given[0].double()))
-    recalibrate(sub, batches)
-    hook.remove()
-    means = [x.mean((0, 2, 3)) for x in seen]
-    variances = [x.transpose(0, 1).flatten(1).var(1, unbiased=True) for x in seen]
-    assert len(seen) == 3
-    assert torch.allclose(norm.running_mean.double(), sum(means) / 3, atol=1e-6)
-    assert torch.allclose(norm.running_var.double(), sum(variances) / 3, rtol=1e-5)
-    assert int(norm.num_batches_tracked) == 3
+def test_each_layer_makes_of_its_input_what_it_makes_where_the_anchor_runs_alone(family, request, noise):
+    """On the very batch, whatever statistics the anchor holds."""
+    if family == "resnet":
+        network, batch = request.getfixturevalue("stitched_resnets")(), noise(16, side=32)
+    else:
+        network, batch = efficientnets(), noise(16, side=64).expand(-1, 3, -1, -1)
+    sub = extract_calibrated(network, network.space[len(network.anchors)], [batch])
+    end = sub.stitch.segments[-1]
+    anchor, held = network.anchors[end.anchor], sub.anchors[end.anchor]
+    names = {module: name for name, module in held.named_modules()}
+    norms = [module for module in names if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) > 5
+    for norm in norms:
+        own = anchor.get_submodule(names[norm])
+        got = as_normalised(norm, sub, batch)
+        expected = as_normalised(own, anchor, batch)
+        assert torch.allclose(got, expected, rtol=1e-3, atol=1e-3), names[norm]
+        assert not torch.allclose(norm.running_mean, own.running_mean, rtol=1e-2, atol=1e-2)
+
+
+def efficientnets():
+    """Two small EfficientNets, whose layers are timm's own, with an activation in them."""
+    images = InputSpec((3, 64, 64), (0.5,) * 3, (0.5,) * 3)
+    anchors = []
+    for seed, name in enumerate(("one", "other")):
+        torch.manual_seed(seed)
+        built = anchor_from_timm("test_efficientnet", name=name, input_spec=images)
+        for module in built.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.3)
+                module.running_var.uniform_(0.2, 2)
+        anchors.append(built)
+    joint = Joint("one", 2, "other", 2, "joint")
+    space = StitchingSpace([anchor.outline for anchor in anchors], [joint], most_joints=1)
+    return StitchedNetwork(anchors, space, seed=1).eval()
+
+
+def twins(tiny_resnet, *, frozen=False, error=0.0):
+    """An anchor twice, and joints that are the identity, or nearly."""
+    anchors = [tiny_resnet(name, (2, 2, 2, 1), 6, seed=6) for name in ("twin", "shallow")]
+    if frozen:  # statistics of other images than ours, with which the weights were trained nevertheless
+        for anchor in anchors:
+            for number, norm in enumerate(m for m in anchor.modules() if isinstance(m, nn.BatchNorm2d)):
+                norm.running_mean += 1 if number % 2 else -2
+                norm.running_var *= 5
+    joints = [Joint("twin", cut, "shallow", cut, f"at {cut}") for cut in range(1, 7)]
+    space = StitchingSpace([anchor.outline for anchor in anchors], joints, most_joints=1)
+    network = StitchedNetwork(anchors, space).eval()
+    for layer in network.layers.values():
+        width = layer.end.width
+        noise = torch.randn((width, width), generator=torch.Generator().manual_seed(width))
+        layer.set_affine(torch.eye(width) + error * noise, torch.zeros(width))
+    return network
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_behind_a_perfect_joint_the_anchor_keeps_its_statistics(tiny_resnet, batches, frozen):
+    network = twins(tiny_resnet, frozen=frozen)
+    trie = Trie(network, list(network.space), calibration=batches)
+    assert len(trie.calibrated) == 6
+    for position in trie.calibrated:
+        assert same(bits(trie.extract(position)), bits(network.extract(network.space[position])))
+
+
+@torch.no_grad()
+def replaced(network, stitch, batches):
+    """The extracted stitch with torch's own cumulative averages behind its joint."""
+    sub = network.extract(stitch).eval()
+    for norm in norms_by_hand(sub):
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for batch in batches:
+        sub(batch)
+    return sub.eval()
+
+
+@torch.no_grad()
+def test_an_anchor_with_statistics_of_other_images_stays_what_was_trained(tiny_resnet, noise):
+    """Behind a joint that is nearly perfect the stitch computes nearly what the anchor does."""
+    network = twins(tiny_resnet, frozen=True, error=1e-3)
+    batches, images = [noise(64, side=32, seed=1)], noise(16, side=32, seed=2)
+    expected = network(images, "shallow")
+    for stitch in list(network.space)[2:]:
+        adjusted = extract_calibrated(network, stitch, batches)(images)
+        assert torch.allclose(adjusted, expected, rtol=0, atol=0.05 * float(expected.std())), str(stitch)
+        anew = replaced(network, stitch, batches)(images)
+        assert (anew - expected).std() > 0.5 * expected.std(), str(stitch)
 
 
 def test_the_network_is_as_before(resnets, batches, labelled):
@@ -213,11 +336,10 @@ def test_no_image_is_read_where_no_path_needs_one(stitched_vits, stitched_resnet
     assert sweep(vits, labelled(1, 4), calibration=forbidden()) == sweep(vits, labelled(1, 4))
     anchors = [resnets.space.stitch(name) for name in resnets.anchors]
     tally(resnets, anchors, labelled(1, 4, side=32), calibration=forbidden())
-    for sub in (vits.extract(vits.space[-1]), resnets.extract("deep")):
-        before = bits(sub)
-        assert recalibrate(sub, forbidden()) == 0
+    for network, stitch in ((vits, vits.space[-1]), (resnets, "deep")):
+        sub = extract_calibrated(network, stitch, forbidden())
         assert sub.calibration_images is None
-        assert same(bits(sub), before)
+        assert same(bits(sub), bits(network.extract(stitch)))
 
 
 @torch.no_grad()
@@ -230,33 +352,51 @@ def test_a_stitch_does_not_depend_on_its_company(stitched_resnets, batches, nois
         assert torch.equal(alone[0], together[position])
 
 
-def test_recalibrating_touches_the_buffers_behind_the_joint_alone(stitched_resnets, batches):
-    network = stitched_resnets()
-    sub = network.extract("shallow[0:3]+deep[5:13]").train()
-    before, kept = bits(sub), settings(sub)
-    recalibrate(sub, batches)
-    assert settings(sub) == kept
+def test_the_buffers_behind_the_joint_alone_differ(stitched_resnets, batches):
+    network = stitched_resnets().train()
+    network.anchors["deep"].eval()
+    before, kept = bits(network), settings(network)
+    sub = extract_calibrated(network, "shallow[0:3]+deep[5:13]", batches)
+    assert settings(network) == kept
+    assert same(bits(network), before)
+    assert all(part.training for part in sub.modules())
     changed = {key for key, value in bits(sub).items() if not torch.equal(value, before[key])}
     names = {id(module): name for name, module in sub.named_modules()}
-    kinds = ("running_mean", "running_var", "num_batches_tracked")
+    kinds = ("running_mean", "running_var")
     assert changed == {f"{names[id(norm)]}.{kind}" for norm in norms_by_hand(sub) for kind in kinds}
     assert all(name.startswith("anchors.deep.") for name in changed)
 
 
-def test_recalibrating_that_fails_changes_nothing(stitched_resnets, batches):
-    network = stitched_resnets()
-    sub = network.extract(network.space[-1])
-    before, kept = bits(sub), settings(sub)
-    for given, message in (
-        (failing(batches, StitchError("the disk is gone")), "the disk is gone"),
-        ([batches[0], batches[0][:1]], "a batch of 1 images"),
-        ([], "without images"),
-    ):
-        with pytest.raises(StitchError, match=message):
-            recalibrate(sub, given)
-        assert settings(sub) == kept
-        assert same(bits(sub), before)
-        assert sub.calibration_images is None
+class Shared(nn.Module):
+    """Three blocks of which the first two share a norm, and a norm that never runs."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, width, 3), nn.BatchNorm2d(width)
+        self.idle, self.own, self.head = (
+            nn.BatchNorm2d(width),
+            nn.BatchNorm2d(width),
+            nn.Linear(width, 5),
+        )
+
+
+def shared(name, width):
+    part = submodule("norm")
+    with_idle = Part(lambda model, x: model.own(x).relu(), uses=("own", "idle"))
+    head = Part(lambda model, x: model.head(x.mean((2, 3))), uses=("head",))
+    split = Split(stem=submodule("conv"), blocks=(part, part, with_idle), head=head, stages=(0, 0, 0))
+    return Anchor(Shared(width), split, name=name, input_spec=InputSpec((1, 8, 8), (0.5,), (0.5,)))
+
+
+def test_a_layer_that_runs_twice_in_its_anchor_and_one_that_never_runs_keep_theirs(noise):
+    anchors = [shared("a", 3), shared("b", 4)]
+    outlines = [anchor.outline for anchor in anchors]
+    joint = Joint("a", 1, "b", 1, "joint")  # behind it the shared norm runs once
+    network = StitchedNetwork(anchors, StitchingSpace(outlines, [joint], most_joints=1)).eval()
+    sub = extract_calibrated(network, network.space[2], [noise(6)])
+    before, after = bits(network), bits(sub)
+    changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
+    assert changed == {f"anchors.b.model.own.{kind}" for kind in ("running_mean", "running_var")}
 
 
 def test_layers_without_running_statistics_are_left_alone(stitched_resnets, batches):

@@ -66,14 +66,14 @@ def test_an_extracted_stitch_is_the_one_that_was_measured(run, tmp_path, digits)
 
 def test_the_folder_says_that_statistics_were_estimated(run, tmp_path, digits):
     stitch = "shallow[0:2]+deep[2:7]"
-    extract_run(run, stitch, tmp_path / "anew", data=digits, options=SOME)
+    extract_run(run, stitch, tmp_path / "adjusted", data=digits, options=SOME)
     off = replace(SOME, calibration_images=0)
     extract_run(run, stitch, tmp_path / "kept", data=DataConfig(), options=off)
-    sentence = "estimated anew from 90 training images"
-    assert sentence in (tmp_path / "anew" / "README.md").read_text()
-    assert "estimated anew" not in (tmp_path / "kept" / "README.md").read_text()
-    assert json.loads((tmp_path / "anew" / "config.json").read_text())["calibration_images"] == 90
-    assert Subnetwork.from_pretrained(tmp_path / "anew").calibration_images == 90
+    sentence = "adjusted on 90 training images"
+    assert sentence in (tmp_path / "adjusted" / "README.md").read_text()
+    assert "adjusted" not in (tmp_path / "kept" / "README.md").read_text()
+    assert json.loads((tmp_path / "adjusted" / "config.json").read_text())["calibration_images"] == 90
+    assert Subnetwork.from_pretrained(tmp_path / "adjusted").calibration_images == 90
     assert Subnetwork.from_pretrained(tmp_path / "kept").calibration_images is None
 
 
@@ -111,20 +111,20 @@ def test_families_without_batch_norm_never_ask(measured, tmp_path):
 def test_the_commands_and_the_page_say_so(run, tmp_path, capsys):
     words = ["--sweep.images", "40", "--sweep.calibration_images", "90"]
     main(["sweep", str(run.path), *words])
-    assert "of 3 estimated anew from 90 training images" in capsys.readouterr().out
-    page = "statistics estimated anew behind the joints of 3 stitches, from 90 training images"
+    assert "of 3 adjusted on 90 training images" in capsys.readouterr().out
+    page = "statistics adjusted behind the joints of 3 stitches, on 90 training images"
     assert page in run.report.read_text(encoding="utf-8")
     main(["extract", str(run.path), "--stitch", "shallow[0:2]+deep[2:7]", "--out", str(tmp_path / "model")])
     printed = capsys.readouterr().out  # the run remembers how it was measured
-    assert "estimated anew from 90 training images" in printed
+    assert "adjusted on 90 training images" in printed
     assert Subnetwork.from_pretrained(tmp_path / "model").calibration_images == 90
     words = ["--stitch", "deep", "--out", str(tmp_path / "anchor")]
     main(["extract", str(run.path), *words])
     assert "BatchNorm" not in capsys.readouterr().out
     main(["sweep", str(run.path), "--sweep.calibration_images", "0"])
-    assert "estimated anew" not in capsys.readouterr().out
+    assert "adjusted" not in capsys.readouterr().out
     report_run(run)
-    assert "estimated anew" not in run.report.read_text(encoding="utf-8")
+    assert "adjusted" not in run.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("largest", [1, 2, 3, 50, 250])
