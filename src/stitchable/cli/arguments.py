@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import ArgumentError
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -89,18 +89,26 @@ def parse_with_run(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 
 def _stored_words(parser: ArgumentParser, run: RunFolder) -> list[str]:
     """A run's configuration as words of the command line, which are checked as those are."""
-    flat: dict[str, Any] = {}
-    for key, value in run.read_config().items():
+    stored = run.read_config()
+    for key, value in stored.items():
         if key in SECTIONS and not isinstance(value, Mapping):
             raise StitchError(f"{run.config_file}: {key!r} holds keys of its own; got {value!r}.")
-        nested = value.items() if isinstance(value, Mapping) else ()
-        flat.update({f"{key}.{inner}": each for inner, each in nested} if key in SECTIONS else {key: value})
     names = option_names(parser)
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in flat.items()
+        for key, value in _flat(stored, names)
         if key in names and value is not None  # what may be null is null by default
     ]
+
+
+def _flat(values: Mapping[str, Any], names: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys; a mapping is taken apart where options lie below it, else it is a value itself."""
+    for key, value in values.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, Mapping) and any(name.startswith(f"{dotted}.") for name in names):
+            yield from _flat(value, names, f"{dotted}.")
+        else:
+            yield dotted, value
 
 
 def option_names(parser: ArgumentParser) -> set[str]:
