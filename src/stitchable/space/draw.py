@@ -29,7 +29,7 @@ def weighted_index(weights: Sequence[float], *key: int | str) -> int:
     """Draw from ``range(len(weights))`` in proportion to the weights, a pure function of these and ``key``.
 
     Example:
-        >>> [weighted_index([1.0, 0.0, 9.0], 0, step) for step in range(6)]
+        >>> [weighted_index([1.0, 0.0, 2.0], 1, step) for step in range(6)]
         [2, 2, 0, 2, 2, 2]
     """
     return index_at(weights, uniform_index(2**53, *key) / 2**53)
