@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stitchable.initialization.fit import fit_least_squares
     from stitchable.input_spec import InputSpec
     from stitchable.network import StitchedNetwork
+    from stitchable.paths import run_paths
     from stitchable.space.build import SpaceOptions, build_space
     from stitchable.space.prune import prune
     from stitchable.space.space import StitchingSpace
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from stitchable.subnetwork import Subnetwork
     from stitchable.training.loop import train
     from stitchable.training.options import TrainOptions
-    from stitchable.training.samplers import UniformSampler
+    from stitchable.training.samplers.build import build_sampler
+    from stitchable.training.samplers.options import SamplerOptions
+    from stitchable.training.samplers.sampler import Sampler
+    from stitchable.training.samplers.uniform import UniformSampler
 
 __version__ = "0.1.0"
 
@@ -45,6 +49,8 @@ __all__ = [
     "HfSource",
     "InputSpec",
     "Part",
+    "Sampler",
+    "SamplerOptions",
     "SpaceOptions",
     "Split",
     "Stitch",
@@ -60,6 +66,7 @@ __all__ = [
     "anchor_from_module",
     "anchor_from_timm",
     "anchor_from_torchvision",
+    "build_sampler",
     "build_space",
     "check_anchor",
     "extract_calibrated",
@@ -68,6 +75,7 @@ __all__ = [
     "pick",
     "prune",
     "read_curve",
+    "run_paths",
     "save_anchor",
     "submodule",
     "sweep",
@@ -94,6 +102,7 @@ _HOMES = {
     "initialization.fit": ("fit_least_squares",),
     "input_spec": ("InputSpec",),
     "network": ("StitchedNetwork",),
+    "paths": ("run_paths",),
     "space.build": ("SpaceOptions", "build_space"),
     "space.prune": ("prune",),
     "space.space": ("StitchingSpace",),
@@ -101,7 +110,10 @@ _HOMES = {
     "subnetwork": ("Subnetwork",),
     "training.loop": ("train",),
     "training.options": ("TrainOptions",),
-    "training.samplers": ("UniformSampler",),
+    "training.samplers.build": ("build_sampler",),
+    "training.samplers.options": ("SamplerOptions",),
+    "training.samplers.sampler": ("Sampler",),
+    "training.samplers.uniform": ("UniformSampler",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -32,10 +32,11 @@ TABLE = {
     "card": "errors stitch cost space anchors",
     "subnetwork": "errors stitch feature input_spec cost space layers anchors card",
     "network": "errors stitch feature input_spec modes cost space layers anchors card subnetwork",
+    "paths": "stitch space network",
     "data": "errors input_spec",
     "initialization": "errors stitch feature modes device space layers network",
     "evaluation": "errors stitch units modes device space anchors subnetwork network",
-    "training": "errors stitch modes device space network data",
+    "training": "errors stitch modes device space network paths data",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch units input_spec modes device cost space anchors subnetwork network data "
     "initialization evaluation "
@@ -52,7 +53,7 @@ ALLOWED["stitchable"] = set(TABLE) - {"report", "runs", "demo", "cli", "__main__
 WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
-    *("data.augment", "training.options", "runs.config", "runs.folder"),
+    *("data.augment", "training.options", "training.samplers", "runs.config", "runs.folder"),
 }
 
 

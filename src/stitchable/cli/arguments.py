@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import ArgumentError
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -59,7 +59,7 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parse, and turn what jsonargparse raises into a `StitchError` of one line."""
     try:
         given = parser.parse_args(list(words))
-        for name in SECTIONS:
+        for name in _sections(option_names(parser)):
             if name in given and not isinstance(given[name], Namespace):
                 raise StitchError(f"{name!r} holds keys of its own, such as {name}.…; got {given[name]!r}.")
         parsed: Namespace = parser.instantiate(given)
@@ -89,18 +89,29 @@ def parse_with_run(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 
 def _stored_words(parser: ArgumentParser, run: RunFolder) -> list[str]:
     """A run's configuration as words of the command line, which are checked as those are."""
-    flat: dict[str, Any] = {}
-    for key, value in run.read_config().items():
-        if key in SECTIONS and not isinstance(value, Mapping):
-            raise StitchError(f"{run.config_file}: {key!r} holds keys of its own; got {value!r}.")
-        nested = value.items() if isinstance(value, Mapping) else ()
-        flat.update({f"{key}.{inner}": each for inner, each in nested} if key in SECTIONS else {key: value})
+    stored = run.read_config()
     names = option_names(parser)
+    sections = {*SECTIONS, *_sections(names)}
+    flat: dict[str, Any] = {}
+    left = list(stored.items())
+    for key, value in left:
+        if key not in sections:
+            flat[key] = value
+        elif isinstance(value, Mapping):
+            left += [(f"{key}.{inner}", each) for inner, each in value.items()]
+        else:
+            raise StitchError(f"{run.config_file}: {key!r} holds keys of its own; got {value!r}.")
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
         for key, value in flat.items()
         if key in names and value is not None  # what may be null is null by default
     ]
+
+
+def _sections(names: Iterable[str]) -> list[str]:
+    """What holds keys of its own, such as ``train`` and ``train.sampler``; outer ones come first."""
+    parts = [name.split(".") for name in names]
+    return sorted({".".join(each[:length]) for each in parts for length in range(1, len(each))}, key=len)
 
 
 def option_names(parser: ArgumentParser) -> set[str]:
@@ -113,7 +124,7 @@ def _one_line(parser: ArgumentParser, error: ArgumentError) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"<class '(\w+)'>", r"\1", text).replace("typing.Literal", "one of ")
     text = text.replace('Parser key "', 'Key "').replace(": Expected a ", ": expected ")
-    unknown = re.search(r"Group '([\w.]+)' does not accept option '(\w+)'", text)
+    unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
     if unknown:
         key = f"{unknown[1]}.{unknown[2]}"
         return f"Unknown key {key!r}. {nearest(key, option_names(parser))}"

@@ -9,7 +9,7 @@ from stitchable.cli.arguments import add_sections, add_trust_code, command_parse
 
 def run(words: Sequence[str]) -> None:
     """Train the joint network of a run."""
-    parser = command_parser("train", "Train the joint network of a run, one stitch per step.")
+    parser = command_parser("train", "Train the joint network of a run, one stitch or several per step.")
     parser.add_argument("run", type=str, help="Folder of the run.")
     add_sections(parser, "data", "train")
     add_trust_code(parser)
@@ -44,4 +44,7 @@ def run(words: Sequence[str]) -> None:
         f"{summary.steps:,} steps in {duration(summary.seconds)}; {len(counts)} stitches trained, "
         f"{min(counts)} to {max(counts)} steps each"
     )
+    if summary.macs_run < summary.macs_alone:
+        saved = 100 * (1 - summary.macs_run / summary.macs_alone)
+        console.print(f"shared prefixes saved {saved:.0f} % of the forward MACs")
     console.print(f"network {folder.network}\nnext    stitchable sweep {folder.path}")

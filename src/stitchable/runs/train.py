@@ -14,7 +14,7 @@ from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for, training_batches
 from stitchable.training.loop import StepRecord, TrainSummary, train
 from stitchable.training.options import TrainOptions
-from stitchable.training.samplers import UniformSampler
+from stitchable.training.samplers.build import build_sampler
 
 
 def train_run(
@@ -50,6 +50,7 @@ def train_run(
         raise StitchError(f"{run.path} is trained already. Pass --overwrite to train it again from its fit.")
     config = run.read_config()
     network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(choose_device(device))
+    sampler = build_sampler(network.space, options.sampler, seed=seed)
     source = open_for(network, data, "train")
     batches, steps = training_batches(source, network.input_spec, options, seed=seed, workers=data.workers)
     if on_start:
@@ -66,7 +67,7 @@ def train_run(
         summary = train(
             network,
             batches,
-            sampler=UniformSampler(network.space, seed=seed),
+            sampler=sampler,
             steps_per_epoch=steps,
             options=options,
             on_step=record,

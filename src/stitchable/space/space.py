@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, zip_longest
 from typing import Any
 
 from stitchable.cost.joint import stitching_cost
@@ -128,7 +128,7 @@ class StitchingSpace:
                     break
                 rest -= self._ways[further][after]
             path.append(after)
-        return self._stitch_of([self.joints[number] for number in path])
+        return self.through([self.joints[number] for number in path])
 
     def index(self, stitch: Stitch | str) -> int:
         """Position of ``stitch``: the inverse of indexing.
@@ -155,13 +155,14 @@ class StitchingSpace:
 
     def _extend(self, path: list[int], further: int) -> Iterator[Stitch]:
         if further == 0:
-            yield self._stitch_of([self.joints[number] for number in path])
+            yield self.through([self.joints[number] for number in path])
             return
         for after in self._successors(path[-1]):
             if self._ways[further - 1][after]:
                 yield from self._extend([*path, after], further - 1)
 
-    def _stitch_of(self, path: Sequence[Joint]) -> Stitch:
+    def through(self, path: Sequence[Joint]) -> Stitch:
+        """The stitch that takes these joints, one or more."""
         segments, start = [], 0
         for joint in path:
             segments.append(Segment(joint.front, start, joint.leave))
@@ -194,7 +195,7 @@ class StitchingSpace:
         same.sort(key=lambda joint: abs(joint.leave - leave) + abs(joint.enter - enter))
         if not same:
             return f"Nothing joins {front} to {end}; allowed: {', '.join(sorted(self._directions))}."
-        return f"Nearest: {', '.join(str(self._stitch_of([joint])) for joint in same[:3])}."
+        return f"Nearest: {', '.join(str(self.through([joint])) for joint in same[:3])}."
 
     @property
     def _directions(self) -> set[str]:
@@ -253,14 +254,19 @@ class StitchingSpace:
         front, end = self.features(joint)
         return stitching_cost(front, end, layer=joint.layer)
 
-    def cost(self, stitch: Stitch | str) -> Cost:
-        """MACs and params of a stitch: the sum of what it runs, shared params counted once."""
+    def parts(self, stitch: Stitch | str) -> tuple[PartCost, ...]:
+        """Costs of everything that a stitch of this space runs, one for each of its `steps`."""
         stitch = self.stitch(stitch)
         parts = [self.outlines[stitch.anchors[0]].stem]
-        for segment in stitch.segments:
+        for segment, joint in zip_longest(stitch.segments, self.path(stitch)):
             parts += self.outlines[segment.anchor].blocks[segment.start : segment.stop]
-        parts += [self.joint_cost(joint) for joint in self.path(stitch)]
-        return total([*parts, self.outlines[stitch.anchors[-1]].head])
+            if joint is not None:
+                parts.append(self.joint_cost(joint))
+        return (*parts, self.outlines[stitch.anchors[-1]].head)
+
+    def cost(self, stitch: Stitch | str) -> Cost:
+        """MACs and params of a stitch: the sum of what it runs, shared params counted once."""
+        return total(self.parts(stitch))
 
     # Sampling and storing
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from stitchable.data.augment import Augment
 from stitchable.errors import StitchError, check_choices
+from stitchable.training.samplers.options import SamplerOptions
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,17 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class TrainOptions(StepOptions):
-    """Algorithm 1: one stitch per step, drawn uniformly; ``lr`` is that of the anchors.
+    """Algorithm 1, unless ``sampler`` says otherwise; ``lr`` is that of the anchors.
 
     ``batch_norm: running`` updates the statistics with every stitch, as the released code does.
 
     Attributes:
         layer_lr: Peak learning rate of the stitching layers; ``None`` means ``lr``.
+        sampler: Which stitches a step trains.
     """
 
     layer_lr: float | None = None
+    sampler: SamplerOptions = field(default_factory=SamplerOptions)
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         fine = self.layer_lr is None or self.layer_lr >= 0

@@ -9,6 +9,7 @@ from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.space.build import SpaceOptions
 from stitchable.training.options import TrainOptions
+from stitchable.training.samplers.options import SamplerOptions
 
 
 def read(*words):
@@ -65,6 +66,16 @@ def test_a_file_gives_any_of_the_keys(file):
     )
 
 
+def test_sections_lie_in_sections(file):
+    mixture = SamplerOptions(kind="mixture", weights={"uniform": 1.0, "front": 3.0}, per_rank=True)
+    text = "train: {lr: 0.5, sampler: {kind: mixture, weights: {uniform: 1, front: 3}, per_rank: true}}"
+    words = ["--train.sampler.kind", "mixture", "--train.sampler.weights", "{uniform: 1, front: 3}"]
+    assert read("--config", file(text)).train == TrainOptions(lr=0.5, sampler=mixture)
+    assert read(*words, "--train.sampler.per_rank", "true").train == TrainOptions(sampler=mixture)
+    got = read("--config", file(text), "--train.sampler.kind", "balanced", "--train.sampler.gap", "1e9")
+    assert got.train.sampler == replace(mixture, kind="balanced", gap=1e9)
+
+
 def test_the_command_line_beats_the_file(file):
     path = file({"seed": 1, "train": {"lr": 0.5, "epochs": 7}})
     got = read("--config", path, "--train.lr", "0.25", "--seed", "2")
@@ -86,7 +97,13 @@ def test_a_run_s_own_configuration_reads_back(tmp_path):
         prune=["dearer"],
         data=DataConfig(train="x y", val="digits:val", workers=2, memory=True),
         fit=FitConfig(ridge=1e-8, images=7),
-        train=TrainOptions(lr=1e-5, layer_lr=3e-3, clip_norm=1.0, autocast="bfloat16"),
+        train=TrainOptions(
+            lr=1e-5,
+            layer_lr=3e-3,
+            clip_norm=1.0,
+            autocast="bfloat16",
+            sampler=SamplerOptions(kind="mixture", weights={"front": 1.0, "uniform": 0.5}, near=0.2),
+        ),
         sweep=SweepConfig(images=3, stitches=5),
         seed=11,
     )
@@ -115,6 +132,9 @@ def test_a_run_s_own_configuration_reads_back(tmp_path):
         (["--run", "x", "--sweep.images", "0"], "sweep.images must be at least 1; got 0."),
         (["--run", "x", "--data.memory", "maybe"], 'Key "data.memory": expected bool. Got value: maybe.'),
         (["--run", "x", "--train.optimizer", "adam"], "expected one of ['adamw', 'sgd']. Got value: adam."),
+        (["--run", "x", "--train.sampler.gapp", "3"], "Nearest: --train.sampler.gap"),
+        (["--run", "x", "--train.sampler.random", "-1"], "train.sampler.random must be at least 0; got -1."),
+        (["--run", "x", "--train.sampler.kind", "mix"], "expected one of ['uniform', 'balanced', 'sandwich'"),
         (["--run", "x", "--prune", "[deepr]"], "expected one of ['deeper', 'dearer', 'equal']"),
         (["--run", "x", "--config", "nowhere.yaml"], "nowhere.yaml'."),
     ],
@@ -128,6 +148,8 @@ def test_mistakes_on_the_command_line(refused, words, line):
     [
         ("anchrs: [a, b]", "Unknown argument 'anchrs'. Nearest: anchors"),
         ("train: {epoch: 3}", "Unknown key 'train.epoch'. Nearest: train.epochs"),
+        ("train: {sampler: {knd: uniform}}", "Unknown key 'train.sampler.knd'. Nearest: train.sampler.kind"),
+        ("train: {sampler: 5}", "'train.sampler' holds keys of its own, such as train.sampler.…; got 5."),
         ("sweep: {image: 3}", "Unknown key 'sweep.image'. Nearest: sweep.images"),
         ("train: {epochs: two}", 'Key "train.epochs": expected int. Got value: two.'),
         ("train: 5", "'train' holds keys of its own, such as train.…; got 5."),
@@ -168,7 +190,9 @@ def test_a_run_gives_the_defaults_and_the_command_line_beats_them(tmp_path):
     config = RunConfig(
         anchors=["a", "b"],
         data=DataConfig(train="here"),
-        train=TrainOptions(epochs=7, lr=0.5),
+        train=TrainOptions(
+            epochs=7, lr=0.5, sampler=SamplerOptions(kind="mixture", weights={"front": 2.0, "uniform": 1.0})
+        ),
         sweep=SweepConfig(images=3),
         seed=4,
         device="cpu",
@@ -198,6 +222,9 @@ def test_any_path_survives_the_way_through_a_run(tmp_path, data):
         ("seed: x", 'Key "seed": expected int. Got value: x.'),
         ("data: {memory: 3}", 'Key "data.memory": expected bool. Got value: 3.'),
         ("train: 5", "'train' holds keys of its own; got 5."),
+        ("train: {sampler: 5}", "'train.sampler' holds keys of its own; got 5."),
+        ("train: {sampler: {kind: mix}}", "expected one of ['uniform', 'balanced', 'sandwich'"),
+        ("train: {sampler: {kind: mixture}}", "train.sampler.weights must be numbers"),
     ],
 )
 def test_a_run_with_a_broken_configuration_is_refused(file, tmp_path, text, line):

@@ -9,7 +9,8 @@ from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
-from stitchable.training.samplers import UniformSampler
+from stitchable.training.samplers.options import SamplerOptions
+from stitchable.training.samplers.uniform import UniformSampler
 
 
 def test_train_writes_network_log_and_summary(fitted, digits, quick, same_weights, lines):
@@ -22,7 +23,9 @@ def test_train_writes_network_log_and_summary(fitted, digits, quick, same_weight
     sampler = UniformSampler(network.space, seed=5)
     assert started == [10]
     assert lines(run.train_file) == [asdict(record) for record in records]
-    assert [line["stitch"] for line in lines(run.train_file)] == [str(sampler(step)) for step in range(10)]
+    assert [line["stitches"] for line in lines(run.train_file)] == [
+        [str(*sampler(step))] for step in range(10)
+    ]
     assert [line["step"] for line in lines(run.train_file)] == list(range(10))
     assert json.loads(run.train_summary_file.read_text()) == asdict(summary)
     assert sum(summary.counts.values()) == summary.steps == 10
@@ -30,6 +33,36 @@ def test_train_writes_network_log_and_summary(fitted, digits, quick, same_weight
     assert not run.training_file.exists()
     values = run.read_config()
     assert (values["seed"], values["train"]["epochs"], values["data"]["train"]) == (5, 2, "digits:train")
+
+
+def test_train_follows_the_sampler_of_its_options(fitted, digits, quick, lines, tmp_path):
+    schedule = tmp_path / "steps.txt"
+    schedule.write_text("# ends first\nmedium small\nsmall[0:1]+medium[1:3]\n")
+    run = RunFolder(fitted)
+    summary = train_run(
+        run,
+        data=digits,
+        options=replace(quick, sampler=SamplerOptions(kind="schedule", file=str(schedule))),
+    )
+    steps = [["medium[0:3]", "small[0:3]"], ["small[0:1]+medium[1:3]"]]
+    logged = lines(run.train_file)
+    assert [line["stitches"] for line in logged] == [steps[step % 2] for step in range(summary.steps)]
+    assert all(len(line["losses"]) == len(line["stitches"]) for line in logged)
+    assert summary.macs_run == summary.macs_alone  # the two anchors share nothing
+    assert run.read_config()["train"]["sampler"]["file"] == str(schedule)
+
+
+def test_a_sampler_that_does_not_fit_the_network_is_refused(fitted, digits, quick, contents, tmp_path):
+    before = contents(fitted)
+    (tmp_path / "steps.txt").write_text("small\nlarge\n")
+    for sampler, message in (
+        (SamplerOptions(kind="schedule", file=str(tmp_path / "steps.txt")), r"steps\.txt, line 2: "),
+        (SamplerOptions(stitches_per_step=1000), "stitches_per_step must be at most the"),
+        (SamplerOptions(kind="sandwich", random=1000), "random must be at most the"),
+    ):
+        with pytest.raises(StitchError, match=message):
+            train_run(RunFolder(fitted), data=digits, options=replace(quick, sampler=sampler))
+    assert contents(fitted) == before
 
 
 def test_train_takes_the_batch_that_there_is(fitted, tmp_path, quick, lines, photos):

@@ -11,13 +11,24 @@ from stitchable.errors import StitchError
 from stitchable.stitch import Stitch
 from stitchable.training.loop import train
 from stitchable.training.options import TrainOptions
-from stitchable.training.samplers import UniformSampler
+from stitchable.training.samplers.sampler import Sampler
+from stitchable.training.samplers.schedule import ScheduleSampler
+from stitchable.training.samplers.uniform import UniformSampler
 
 STITCHES = ["medium[0:3]", "small[0:1]+medium[1:3]"]
 
 
-def always(stitch):
-    return lambda step: Stitch.parse(stitch)
+class Always(Sampler):
+    """The same stitches in every step, in the order given; it keeps the losses that it is told."""
+
+    def __init__(self, *stitches):
+        self.stitches, self.told = tuple(map(Stitch.parse, stitches)), []
+
+    def __call__(self, step, rank=0):
+        return self.stitches
+
+    def observe(self, step, losses):
+        self.told.append((step, losses))
 
 
 def cross_entropy(logits, labels, smoothing):
@@ -98,7 +109,7 @@ def test_a_step_is_that_of_plain_torch_on_the_extracted_module(stitched_vits, la
     train(
         network,
         lambda epoch: batch,
-        sampler=always(stitch),
+        sampler=Always(stitch),
         steps_per_epoch=1,
         options=options,
         on_step=records.append,
@@ -126,7 +137,7 @@ def test_many_steps_are_those_of_a_plain_loop(stitched_vits, labelled, chosen):
         images, labels = batches[step % 4]
         turn = (1 + math.cos(math.pi * (step - 2) / 6)) / 2
         share = (step + 1) / 3 if step < 2 else 0.1 + 0.9 * turn
-        loss = cross_entropy(twin(images, sampler(step)), labels, options.label_smoothing)
+        loss = cross_entropy(twin(images, *sampler(step)), labels, options.label_smoothing)
         torch.autograd.backward(loss)
         hand.step(share)
         losses.append(loss.item())
@@ -144,6 +155,58 @@ def test_many_steps_are_those_of_a_plain_loop(stitched_vits, labelled, chosen):
         torch.testing.assert_close(value, twin.state_dict()[key], rtol=1e-7, atol=1e-9)
 
 
+SHARING = ("medium[0:3]", "small[0:2]+medium[1:3]", "small[0:1]+medium[0:3]", "small[0:3]")
+
+
+@pytest.mark.parametrize("chosen", [{}, {"clip_norm": 0.05}, {"optimizer": "sgd"}], ids=str)
+def test_several_stitches_train_their_mean_in_one_step(stitched_vits, labelled, chosen):
+    network = stitched_vits().double()
+    options = TrainOptions(**{"epochs": 1, "lr": 1e-2, "weight_decay": 0.1, "warmup": 0.0, **chosen})
+    batches = [(images.double(), labels) for images, labels in labelled(3, 8)]
+    options_lr = [(1 + math.cos(math.pi * step / 3)) / 2 for step in range(3)]
+    twin = copy.deepcopy(network).train()
+    hand, expected = HandWritten(twin.named_parameters(), options), []
+    for (images, labels), share in zip(batches, options_lr, strict=True):
+        losses = [cross_entropy(twin(images, each), labels, options.label_smoothing) for each in SHARING]
+        for loss in losses:
+            torch.autograd.backward(loss / len(SHARING))
+        hand.step(share)
+        expected.append([loss.item() for loss in losses])
+    records, sampler = [], Always(*SHARING)
+    summary = train(
+        network,
+        lambda epoch: batches,
+        sampler=sampler,
+        steps_per_epoch=3,
+        options=options,
+        on_step=records.append,
+    )
+    for record, losses in zip(records, expected, strict=True):
+        assert record.stitches == list(SHARING)
+        assert record.losses == pytest.approx(losses, rel=1e-9)
+        assert record.loss == pytest.approx(sum(losses) / len(SHARING), rel=1e-9)
+    told = [dict(zip(map(str, losses), losses.values(), strict=True)) for _, losses in sampler.told]
+    assert told == [dict(zip(SHARING, record.losses, strict=True)) for record in records]
+    assert [step for step, _ in sampler.told] == [0, 1, 2]
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, twin.state_dict()[key], rtol=1e-7, atol=1e-9)
+    assert summary.counts == dict.fromkeys(SHARING, 3)
+    assert summary.macs_alone == 3 * sum(network.cost(each).macs for each in SHARING)
+    # Three of them begin with the stem and block 0 of small, two with block 1 as well.
+    outline = network.space.outlines["small"]
+    saved = 2 * outline.stem.macs + 2 * outline.blocks[0].macs + outline.blocks[1].macs
+    assert summary.macs_run == summary.macs_alone - 3 * saved
+
+
+def test_a_loss_that_is_not_finite_names_all_stitches_of_the_step(stitched_vits, labelled):
+    network, batches = stitched_vits(), labelled(1, 4)
+    batches[0][0][0] = float("nan")
+    sampler = Always("small[0:3]", "medium[0:3]")
+    with pytest.raises(StitchError, match=r"The loss of small\[0:3\], medium\[0:3\] is nan at step 0"):
+        train(network, lambda epoch: batches, sampler=sampler, steps_per_epoch=1)
+    assert sampler.told == []
+
+
 def test_steps_off_the_path_leave_a_parameter_alone(stitched_vits, labelled):
     network, options = stitched_vits(), TrainOptions(epochs=1, lr=1e-2, weight_decay=0.5, warmup=0.0)
     order = ["small", "medium", "small", "small[0:1]+medium[1:3]", "medium"]
@@ -152,7 +215,7 @@ def test_steps_off_the_path_leave_a_parameter_alone(stitched_vits, labelled):
     train(
         network,
         lambda epoch: labelled(5, 8),
-        sampler=lambda step: Stitch.parse(order[step]),
+        sampler=ScheduleSampler(network.space, [[stitch] for stitch in order]),
         steps_per_epoch=5,
         options=options,
         on_step=lambda record: states.append(state(network)),
@@ -180,14 +243,19 @@ def test_records_say_what_was_trained(stitched_vits, labelled):
     assert [record.step for record in records] == list(range(12))
     assert [record.epoch for record in records] == [0] * 4 + [1] * 4 + [2] * 4
     assert [record.images for record in records] == [6] * 4 + [8] * 8
-    assert [record.stitch for record in records] == [str(sampler(step)) for step in range(12)]
+    assert [record.stitches for record in records] == [[str(*sampler(step))] for step in range(12)]
+    assert [record.losses for record in records] == [[record.loss] for record in records]
     assert [record.layer_lr for record in records] == pytest.approx([10 * each.lr for each in records])
     assert records[0].lr == 1e-3
     assert [record.seconds for record in records] == sorted(record.seconds for record in records)
     assert summary.steps == 12
-    assert summary.counts == Counter(str(sampler(step)) for step in range(12))
+    assert summary.counts == Counter(str(*sampler(step)) for step in range(12))
+    macs = sum(network.cost(*sampler(step)).macs for step in range(12))
+    assert (summary.macs_run, summary.macs_alone) == (macs, macs)
     line = json.loads(json.dumps(asdict(records[5])))
-    assert line.keys() == {"step", "epoch", "stitch", "loss", "lr", "layer_lr", "images", "seconds"}
+    assert line.keys() == {
+        *("step", "epoch", "stitches", "loss", "losses", "lr", "layer_lr", "images", "seconds")
+    }
 
 
 def test_every_epoch_asks_for_its_own_batches(stitched_vits, labelled):
@@ -234,7 +302,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights(stitched_vits, 
         train(
             network,
             lambda epoch: labelled(3, 16),
-            sampler=always("small[0:1]+medium[1:3]"),
+            sampler=Always("small[0:1]+medium[1:3]"),
             steps_per_epoch=3,
             options=TrainOptions(epochs=1, lr=1e-3, autocast=autocast),
             on_step=records.append,
@@ -258,7 +326,7 @@ def test_channels_last_changes_the_layout_and_not_the_numbers(stitched_resnets, 
         train(
             network,
             lambda epoch: [(images.double(), labels) for images, labels in labelled(3, 8, side=32)],
-            sampler=always("shallow[0:1]+deep[1:13]"),
+            sampler=Always("shallow[0:1]+deep[1:13]"),
             steps_per_epoch=3,
             options=TrainOptions(epochs=1, lr=1e-3, channels_last=channels_last),
             on_step=records.append,
@@ -288,7 +356,7 @@ def test_batch_norm_statistics_freeze_or_run(stitched_resnets, labelled, batch_n
     train(
         network,
         lambda epoch: batch,
-        sampler=always(stitch),
+        sampler=Always(stitch),
         steps_per_epoch=1,
         options=TrainOptions(epochs=1, batch_norm=batch_norm, warmup=0.0),
         on_step=records.append,
@@ -310,7 +378,7 @@ def test_frozen_statistics_still_let_batch_norm_learn(stitched_resnets, labelled
     train(
         network,
         lambda epoch: labelled(2, 8, side=32),
-        sampler=always("deep[0:13]"),
+        sampler=Always("deep[0:13]"),
         steps_per_epoch=2,
         options=TrainOptions(epochs=1, lr=1e-2, warmup=0.0),
     )
@@ -365,7 +433,7 @@ def test_a_loss_that_is_not_finite_names_stitch_and_step_and_takes_no_step(stitc
             options=TrainOptions(epochs=1, lr=1e-2, warmup=0.0),
             on_step=remember,
         )
-    assert f"The loss of {sampler(3)} is nan at step 3." in str(error.value)
+    assert f"The loss of {sampler(3)[0]} is nan at step 3." in str(error.value)
     assert [record.step for record in records] == [0, 1, 2]
     assert same(state(network), states[-1])
     assert not any(module.training for module in network.modules())
