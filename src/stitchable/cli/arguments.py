@@ -113,7 +113,7 @@ def _one_line(parser: ArgumentParser, error: ArgumentError) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"<class '(\w+)'>", r"\1", text).replace("typing.Literal", "one of ")
     text = text.replace('Parser key "', 'Key "').replace(": Expected a ", ": expected ")
-    unknown = re.search(r"Group '([\w.]+)' does not accept option '(\w+)'", text)
+    unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
     if unknown:
         key = f"{unknown[1]}.{unknown[2]}"
         return f"Unknown key {key!r}. {nearest(key, option_names(parser))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,14 @@ import torch
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.stitch import Stitch
+from stitchable.training.guard import AnchorGuard
+from stitchable.training.objectives.losses import Objective
+from stitchable.training.objectives.objective import build_objective
 from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers import Sampler
-from stitchable.training.step import Batches, memory_format, take_step, train_mode
+from stitchable.training.step import Batches, memory_format, take_step
+from stitchable.training.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class StepRecord:
         step: Counted from 0.
         epoch: Counted from 0.
         stitch: Id of the stitch that was trained.
-        loss: Cross-entropy of its batch in nats, smoothed labels included.
-        lr: Learning rate of the anchors.
+        loss: What was minimised, smoothed labels included.
+        lr: Learning rate of the anchors, multipliers apart.
         layer_lr: Learning rate of the stitching layers.
         images: Number of images in the batch.
         seconds: Since training began.
@@ -53,11 +57,14 @@ class TrainSummary:
         steps: Number of steps.
         seconds: Wall time.
         counts: How many steps each stitch was trained, for those that were.
+        anchor_drops: Points of top-1 that each anchor has lost to its original at the guard's last
+            measurement; empty without one.
     """
 
     steps: int
     seconds: float
     counts: dict[str, int]
+    anchor_drops: dict[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -67,6 +74,8 @@ def train(
     sampler: Sampler,
     steps_per_epoch: int,
     options: TrainOptions | None = None,
+    objective: Objective | None = None,
+    guard: AnchorGuard | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
 ) -> TrainSummary:
     """Train a network by Algorithm 1.
@@ -78,52 +87,68 @@ def train(
         sampler: Names the stitch of each step.
         steps_per_epoch: Number of batches in an epoch; the schedule's length follows from it.
         options: See `TrainOptions`.
+        objective: What is minimised; made from the options where left out, which is enough unless they name
+            a teacher that is no anchor.
+        guard: Watches the anchors; ``None`` does not, whatever the options say.
         on_step: Called after each step.
 
     Raises:
-        StitchError: The loss is not finite (stitch and step are named; the step is not taken), or an
-            epoch gave no batch.
+        StitchError: The loss is not finite (stitch and step are named; the step is not taken), an epoch
+            gave no batch, or the options do not fit the network.
+        AnchorDropError: See `AnchorGuard`.
 
     Source: Pan et al. 2023, Algorithm 1.
     """
     options = options or TrainOptions()
     device, layout = next(network.parameters()).device, memory_format(options)
-    optimizer = build_optimizer(network, options)
-    schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
+    if objective is None:
+        objective = build_objective(network, options, guard=guard)
     counts: Counter[str] = Counter()
     began, step = time.monotonic(), 0
     network.to(memory_format=layout)
+    tuning = Tuning(network, options)
     try:
+        optimizer = build_optimizer(network, options)
+        schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
+        if guard:
+            guard.begin(network)
         for epoch in range(options.epochs):
-            train_mode(network, options)
+            tuning.train_mode()
             before = step
             for images, labels in batches(epoch):
-                stitch = sampler(step)
-                loss = take_step(
-                    partial(network, stitch=stitch),
-                    (images.to(device, memory_format=layout), labels.to(device)),
+                stitches: tuple[Stitch, ...] = (sampler(step),)
+                if guard:
+                    stitches = guard.choose(step, stitches, network)
+                what = ", ".join(str(stitch) for stitch in stitches)
+                batch = images.to(device, memory_format=layout), labels.to(device)
+                losses = take_step(
+                    partial(objective, network, stitches, *batch, step=step),
                     optimizer=optimizer,
                     options=options,
-                    what=str(stitch),
+                    what=what,
                     step=step,
                 )
-                counts[str(stitch)] += 1
+                counts.update(str(stitch) for stitch in stitches)
                 if on_step:
-                    on_step(_record(step, epoch, stitch, loss, optimizer, len(images), began))
+                    on_step(_record(step, epoch, what, losses.value, optimizer, len(images), began))
+                if guard:
+                    guard.after_step(network, step)
                 schedule.step()
                 step += 1
             if step == before:
                 raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
     finally:
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
+        tuning.finish()
         network.eval().to(memory_format=torch.contiguous_format)
-    return TrainSummary(step, time.monotonic() - began, dict(counts.most_common()))
+    drops = {name: record.drop for name, record in guard.records.items()} if guard else {}
+    return TrainSummary(step, time.monotonic() - began, dict(counts.most_common()), drops)
 
 
 def _record(
     step: int,
     epoch: int,
-    stitch: Stitch,
+    stitch: str,
     loss: float,
     optimizer: torch.optim.Optimizer,
     images: int,
@@ -132,5 +157,5 @@ def _record(
     lrs: dict[str, Any] = {group["name"]: group["lr"] for group in optimizer.param_groups}
     seconds = round(time.monotonic() - began, 3)
     return StepRecord(
-        step, epoch, str(stitch), loss, lrs.get("anchors", 0.0), lrs.get("layers", 0.0), images, seconds
+        step, epoch, stitch, loss, lrs.get("anchors", 0.0), lrs.get("layers", 0.0), images, seconds
     )
