@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
@@ -93,8 +92,13 @@ def merge_low_rank(network: StitchedNetwork) -> None:
             parametrize.remove_parametrizations(layer.projection, "weight", leave_parametrized=True)
 
 
-def merged_copy(network: StitchedNetwork) -> StitchedNetwork:
-    """A copy with plain weights, which can be saved and read back, of a network that is being trained."""
-    clone = copy.deepcopy(network)
-    merge_low_rank(clone)
-    return clone.eval()
+def plain_state(network: StitchedNetwork) -> dict[str, Tensor]:
+    """State dict of a network that is being trained, with plain weights for those that have an update.
+
+    A network without updates takes it. (A deep copy cannot be merged: torch keeps the weight as a property of
+    a class that copies share.)
+    """
+    state = {key: value for key, value in network.state_dict().items() if ".parametrizations." not in key}
+    for name, layer in network.layers.items():
+        state[f"layers.{name}.projection.weight"] = layer.projection.weight.detach()
+    return state

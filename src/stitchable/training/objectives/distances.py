@@ -49,7 +49,7 @@ def feature_distance(feature: Tensor, target: Tensor, *, channels: int) -> Tenso
     feature, target = at_least_float32(feature), at_least_float32(target.detach())
     others = [axis for axis in range(target.ndim) if axis != channels % target.ndim]
     spread = (target - target.mean(others, keepdim=True)).square().sum()
-    return (feature - target).square().sum() / spread.clamp_min(torch.finfo(spread.dtype).tiny)
+    return (feature - target).square().sum() / spread.clamp_min(torch.finfo(spread.dtype).eps)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -31,32 +31,50 @@ class Output:
 def run_students(
     network: StitchedNetwork, images: Tensor, stitches: Sequence[Stitch], *, match_cut: int | None
 ) -> dict[Stitch, Output]:
-    """Run some stitches with autograd.
+    """Run some stitches with autograd; what they share at their beginning runs once.
 
     Args:
         network: Where they run.
         images: Normalised, ``(batch, channels, rows, columns)``.
-        stitches: Each is run once.
+        stitches: Not the same one twice.
         match_cut: Which cut of the end anchor to keep the feature of, see `matched_cut`; a
             stitch that enters its end anchor later keeps what it enters with. ``None`` keeps none.
     """
-    if match_cut is None:
-        return {stitch: Output(network(images, stitch)) for stitch in stitches}
-    return {stitch: _run_keeping(network, images, stitch, match_cut) for stitch in dict.fromkeys(stitches)}
+    if len(stitches) == 1 and match_cut is None:
+        return {stitches[0]: Output(network(images, stitches[0]))}
+    paths: dict[tuple[Stitch, bool], Sequence[Step]] = {}
+    for stitch in stitches:
+        paths[stitch, False] = steps = network.space.steps(stitch)
+        if match_cut is not None:
+            paths[stitch, True] = steps[: _steps_before(network, stitch, match_cut)]
+    found = dict(_run_shared(network, images, paths))
+    cuts = {stitch: _cut(network, stitch, match_cut) for stitch in stitches}
+    return {each: Output(found[each, False], found.get((each, True)), cuts[each]) for each in stitches}
 
 
-def _run_keeping(network: StitchedNetwork, x: Tensor, stitch: Stitch, match_cut: int) -> Output:
+def _run_shared(
+    network: StitchedNetwork, x: Tensor, paths: Mapping[tuple[Stitch, bool], Sequence[Step]]
+) -> Iterator[tuple[tuple[Stitch, bool], Tensor]]:
+    """What is left of some paths; those that begin alike run their first step once."""
+    groups: dict[Step, dict[tuple[Stitch, bool], Sequence[Step]]] = {}
+    for key, steps in paths.items():
+        if steps:
+            groups.setdefault(steps[0], {})[key] = steps[1:]
+        else:
+            yield key, x
+    for step, rest in groups.items():
+        yield from _run_shared(network, network.apply_step(step, x), rest)
+
+
+def _cut(network: StitchedNetwork, stitch: Stitch, match_cut: int | None) -> int:
     end = stitch.segments[-1]
-    cut = max(matched_cut(network, end.anchor, match_cut), end.start)
-    behind = Step("block", end.anchor, cut) if cut < end.stop else Step("head", end.anchor)
-    steps, feature = network.space.steps(stitch), None
-    # A path that comes back to its end anchor may run the block twice; the last time counts.
-    last = max(number for number, step in enumerate(steps) if step == behind)
-    for number, step in enumerate(steps):
-        if number == last:
-            feature = x
-        x = network.apply_step(step, x)
-    return Output(x, feature, cut)
+    return 0 if match_cut is None else max(matched_cut(network, end.anchor, match_cut), end.start)
+
+
+def _steps_before(network: StitchedNetwork, stitch: Stitch, match_cut: int) -> int:
+    """Number of steps up to the feature that is kept: all but the last blocks and the head."""
+    blocks = stitch.segments[-1].stop - _cut(network, stitch, match_cut)
+    return len(network.space.steps(stitch)) - blocks - 1
 
 
 def matched_cut(network: StitchedNetwork, anchor: str, match_cut: int) -> int:
