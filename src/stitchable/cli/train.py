@@ -44,4 +44,7 @@ def run(words: Sequence[str]) -> None:
         f"{summary.steps:,} steps in {duration(summary.seconds)}; {len(counts)} stitches trained, "
         f"{min(counts)} to {max(counts)} steps each"
     )
+    if summary.anchor_drops:
+        changes = (f"{name} {-drop:+.2f}" for name, drop in summary.anchor_drops.items())
+        console.print(f"anchors against their originals, in points of top-1: {', '.join(changes)}")
     console.print(f"network {folder.network}\nnext    stitchable sweep {folder.path}")
