@@ -16,7 +16,7 @@ from stitchable.errors import StitchError, nearest
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig
 from stitchable.runs.images import open_for
-from stitchable.training.guard import HeldOut
+from stitchable.training.anchor_drop import HeldOut
 from stitchable.training.guard_options import GuardOptions
 from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.objectives.terms import END_ANCHOR

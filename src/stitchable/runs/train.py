@@ -16,9 +16,10 @@ from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for, training_batches
 from stitchable.runs.teaching import guard_images, load_teacher
-from stitchable.training.guard import AnchorDropError, AnchorGuard, GuardRecord
+from stitchable.training.anchor_drop import AnchorDropError, GuardRecord
+from stitchable.training.guard import AnchorGuard
 from stitchable.training.loop import StepRecord, TrainSummary, train
-from stitchable.training.objectives.objective import build_objective
+from stitchable.training.objectives.build import build_objective
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers import UniformSampler
 

@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from stitchable.device import sums_device
-from stitchable.errors import StitchError
-from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
 from stitchable.space.draw import uniform_index
 from stitchable.stitch import Stitch
+from stitchable.training.anchor_drop import AnchorDropError, GuardRecord, HeldOut, count_right
 from stitchable.training.guard_options import GuardOptions
 
 HIGHEST = 4  # how often the pressure on an anchor may rise
 MOST = 0.5  # share of the steps that all anchors together may get
 _PARTS = 2**53
-
-HeldOut = Callable[[], Iterable[tuple[Tensor, Tensor]]]
-
-
-class AnchorDropError(StitchError):
-    """An anchor fell further below its original than is allowed, and training stopped."""
-
-
-@dataclass(frozen=True)
-class GuardRecord:
-    """One anchor at one measurement; a line of ``guard.jsonl``.
-
-    Attributes:
-        step: Number of steps taken before.
-        anchor: Its name.
-        top1: Of the measured images, in percent.
-        original_top1: Of the original on the same images.
-        drop: The difference, in points; negative where training made the anchor better.
-        level: How often the pressure on the anchor has risen, net of its falls.
-        images: Number of images.
-    """
-
-    step: int
-    anchor: str
-    top1: float
-    original_top1: float
-    drop: float
-    level: int
-    images: int
 
 
 @dataclass
@@ -171,40 +139,16 @@ class AnchorGuard:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data from which `load_state_dict` goes on; weights are not among them."""
-        return asdict(self._state)
+        records = {name: asdict(record) for name, record in self.records.items()}
+        return {**asdict(self._state), "records": records}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the state of another guard."""
-        self._state = _State(**{**state, **{key: dict(state[key]) for key in ("originals", "levels")}})
+        self.records = {name: GuardRecord(**record) for name, record in state["records"].items()}
+        originals, levels = (dict(state[key]) for key in ("originals", "levels"))
+        self._state = _State(state["images"], originals, levels, state["measured_at"])
 
     def _keep(self, network: StitchedNetwork) -> None:
         if self.options.stop:
             held = network.state_dict()
             self._kept = {key: tensor.detach().cpu().clone() for key, tensor in held.items()}
-
-
-@torch.no_grad()
-def count_right(
-    network: StitchedNetwork, batches: Iterable[tuple[Tensor, Tensor]]
-) -> tuple[dict[str, int], int]:
-    """Number of images that each anchor gets right, and of all images.
-
-    Args:
-        network: Its anchors run in eval mode; modes are restored.
-        batches: Normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``.
-
-    Raises:
-        StitchError: There are no images.
-    """
-    device = next(network.parameters()).device
-    where = sums_device(device)
-    right, seen = dict.fromkeys(network.anchors, torch.zeros((), dtype=torch.int64, device=where)), 0
-    with evaluating(network):
-        for images, labels in batches:
-            images, labels = images.to(device), labels.to(where)
-            for name, anchor in network.anchors.items():
-                right[name] = right[name] + (anchor(images).argmax(1).to(where) == labels).sum()
-            seen += len(labels)
-    if not seen:
-        raise StitchError("The anchors' guard has no images. Give at least one.")
-    return {name: int(count) for name, count in right.items()}, seen

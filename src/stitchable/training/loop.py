@@ -15,8 +15,8 @@ from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.stitch import Stitch
 from stitchable.training.guard import AnchorGuard
+from stitchable.training.objectives.build import build_objective
 from stitchable.training.objectives.losses import Objective
-from stitchable.training.objectives.objective import build_objective
 from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers import Sampler

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from stitchable.errors import StitchError
-from stitchable.training.guard import AnchorDropError, AnchorGuard, count_right
+from stitchable.training.anchor_drop import AnchorDropError, count_right
+from stitchable.training.guard import AnchorGuard
 from stitchable.training.guard_options import GuardOptions
 from stitchable.training.loop import train
-from stitchable.training.objectives.objective import build_objective
+from stitchable.training.objectives.build import build_objective
 from stitchable.training.options import TrainOptions
 
 JOINED = "small[0:1]+medium[1:3]"
@@ -121,7 +122,7 @@ def test_between_half_the_limit_and_the_limit_nothing_changes(network, images):
 def test_anchors_get_their_share_of_the_steps(network, images):
     guard = guard_of(images, limit=0.1, step_share=0.1)
     drawn = (network.space.stitch(JOINED),)
-    state = {"images": 100, "originals": {"small": 50, "medium": 50}, "measured_at": 0}
+    state = {"images": 100, "originals": {"small": 50, "medium": 50}, "measured_at": 0, "records": {}}
     assert {guard.choose(step, drawn, network) for step in range(50)} == {drawn}
     for levels, shares in (
         ({"small": 1, "medium": 2}, {"small": 0.1, "medium": 0.2}),
@@ -143,6 +144,7 @@ def test_what_it_does_depends_on_seed_step_and_state_alone(network, images):
     first.measure(network, 5)
     second = guard_of(lambda: pytest.fail("the originals are known"), limit=1.0)
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert second.records == first.records
     second.begin(network)
     second.images = images
     drawn = (network.space.stitch(JOINED),)

@@ -11,9 +11,9 @@ from stitchable.space.build import SpaceOptions
 from stitchable.training.guard import AnchorGuard
 from stitchable.training.guard_options import GuardOptions
 from stitchable.training.loop import train
-from stitchable.training.objective_options import ObjectiveOptions
+from stitchable.training.objective_options import TERMS, ObjectiveOptions
+from stitchable.training.objectives.build import build_objective
 from stitchable.training.objectives.distances import divergence, feature_distance, label_loss
-from stitchable.training.objectives.objective import build_objective
 from stitchable.training.options import TrainOptions
 
 JOINED = "small[0:1]+medium[1:3]"
@@ -347,3 +347,30 @@ def test_stitches_that_begin_alike_share_what_runs(network, batch, chosen):
     same(together.total, torch.stack(alone).mean())
     assert ran.count(("small", 0)) == 1
     assert len(ran) < sum(stitch.depth for stitch in stitches)
+
+
+@pytest.mark.parametrize("build", ["stitched_vits", "stitched_resnets"])
+def test_all_terms_together_train_in_bfloat16(request, build, labelled):
+    network, records = request.getfixturevalue(build)(), []
+    before = copy.deepcopy(network.state_dict())
+    wanted = dict.fromkeys(TERMS, 0.5)
+    options = TrainOptions(
+        epochs=1,
+        lr=1e-3,
+        autocast="bfloat16",
+        channels_last=build == "stitched_resnets",
+        objective=ObjectiveOptions(**wanted, teacher="end_anchor", mixup=0.8, temperature=2.0),
+    )
+    train(
+        network,
+        lambda epoch: labelled(4, 8, side=8 if build == "stitched_vits" else 32),
+        sampler=lambda step: network.space[-1 - step],
+        steps_per_epoch=4,
+        options=options,
+        on_step=records.append,
+    )
+    after = network.state_dict()
+    assert len(records) == 4
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
+    moved = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
+    assert moved == {"anchors", "layers"}
