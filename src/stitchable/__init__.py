@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from stitchable.space.space import StitchingSpace
     from stitchable.stitch import Stitch
     from stitchable.subnetwork import Subnetwork
+    from stitchable.training.guard_options import GuardOptions
     from stitchable.training.loop import train
+    from stitchable.training.objective_options import ObjectiveOptions
     from stitchable.training.options import TrainOptions
     from stitchable.training.samplers.build import build_sampler
     from stitchable.training.samplers.options import SamplerOptions
@@ -46,8 +48,10 @@ __all__ = [
     "Anchor",
     "CurveRow",
     "FeatureSpec",
+    "GuardOptions",
     "HfSource",
     "InputSpec",
+    "ObjectiveOptions",
     "Part",
     "Sampler",
     "SamplerOptions",
@@ -108,7 +112,9 @@ _HOMES = {
     "space.space": ("StitchingSpace",),
     "stitch": ("Stitch",),
     "subnetwork": ("Subnetwork",),
+    "training.guard_options": ("GuardOptions",),
     "training.loop": ("train",),
+    "training.objective_options": ("ObjectiveOptions",),
     "training.options": ("TrainOptions",),
     "training.samplers.build": ("build_sampler",),
     "training.samplers.options": ("SamplerOptions",),

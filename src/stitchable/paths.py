@@ -35,12 +35,13 @@ def run_paths(network: StitchedNetwork, x: Tensor, stitches: Sequence[Stitch | s
     """
     chosen = list(dict.fromkeys(network.space.stitch(stitch) for stitch in stitches))
     tree = PathTree.of([network.space.steps(stitch) for stitch in chosen])
-    logits = dict(_descend(network, tree, x))
+    logits = dict(run_tree(network, tree, x))
     return {stitch: logits[position] for position, stitch in enumerate(chosen)}
 
 
-def _descend(network: StitchedNetwork, node: PathTree[Step], x: Tensor) -> Iterator[tuple[int, Tensor]]:
+def run_tree(network: StitchedNetwork, node: PathTree[Step], x: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Run paths that were merged, whole or not; each gives its position and what its last step gives."""
     for position in node.ends:
         yield position, x
     for step, child in node.children.items():
-        yield from _descend(network, child, network.apply_step(step, x))
+        yield from run_tree(network, child, network.apply_step(step, x))

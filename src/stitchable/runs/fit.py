@@ -134,10 +134,13 @@ def _conversions(network: StitchedNetwork, config: RunConfig) -> list[str]:
 
 
 def _forget(run: RunFolder) -> None:
-    shutil.rmtree(run.network, ignore_errors=True)
+    for folder in (run.network, run.stopped):
+        shutil.rmtree(folder, ignore_errors=True)
     for path in (
         run.train_file,
         run.training_file,
+        run.guard_file,
+        run.guarding_file,
         run.train_summary_file,
         run.curve,
         run.curve_fitted,

@@ -18,8 +18,9 @@ class RunFolder:
 
     ``config.yaml`` is the resolved configuration; ``fitted/`` the network before training, with the
     anchors as they came; ``network/`` the trained one; ``fit.json`` R² per layer; ``train.jsonl`` a line
-    per step (``.partial`` until training is done); ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve
-    before and after training.
+    per step and ``guard.jsonl`` one per anchor and measurement (``.partial`` until training is done);
+    ``stopped/`` the network that the guard kept when it stopped a training; ``curve_fitted.jsonl`` and
+    ``curve.jsonl`` the curve before and after training.
 
     Args:
         path: The folder; it need not exist.
@@ -33,6 +34,9 @@ class RunFolder:
         self.fit_file = self.path / "fit.json"
         self.train_file = self.path / "train.jsonl"
         self.training_file = self.path / "train.jsonl.partial"
+        self.guard_file = self.path / "guard.jsonl"
+        self.guarding_file = self.path / "guard.jsonl.partial"
+        self.stopped = self.path / "stopped"
         self.train_summary_file = self.path / "train_summary.json"
         self.curve_fitted = self.path / "curve_fitted.jsonl"
         self.curve = self.path / "curve.jsonl"

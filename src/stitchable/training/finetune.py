@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stitchable.errors import StitchError
+from stitchable.training.objectives.distances import label_loss
+from stitchable.training.objectives.losses import Losses
 from stitchable.training.optim import build_schedule, make_optimizer, parameter_groups
 from stitchable.training.options import FinetuneOptions
 from stitchable.training.step import Batches, memory_format, take_step, train_mode
@@ -78,9 +81,14 @@ def finetune(
             for images, labels in batches(epoch):
                 rates.update({group["name"]: group["lr"] for group in optimizer.param_groups})
                 batch = images.to(device, memory_format=layout), labels.to(device)
-                loss = take_step(
-                    model, batch, optimizer=optimizer, options=options, what="the model", step=step
+                losses = take_step(
+                    partial(_label_loss, model, *batch, options.label_smoothing),
+                    optimizer=optimizer,
+                    options=options,
+                    what="the model",
+                    step=step,
                 )
+                loss = losses.value
                 schedule.step()
                 step, total, seen = step + 1, total + loss * len(images), seen + len(images)
                 if on_step:
@@ -95,6 +103,10 @@ def finetune(
         optimizer.zero_grad(set_to_none=True)
         _set_trainable(model, trainable)
         model.eval().to(memory_format=torch.contiguous_format)
+
+
+def _label_loss(model: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Losses:
+    return Losses(label_loss(model(images), labels, smoothing=smoothing))
 
 
 def _set_trainable(model: nn.Module, names: Collection[str]) -> None:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
-from stitchable.paths import run_paths
 from stitchable.space.tree import shared_macs
-from stitchable.stitch import Stitch
+from stitchable.training.guard import AnchorGuard
+from stitchable.training.objectives.build import build_objective
+from stitchable.training.objectives.losses import Objective
 from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers.sampler import Sampler
-from stitchable.training.step import Batches, memory_format, take_step, train_mode
+from stitchable.training.step import Batches, memory_format, take_step
+from stitchable.training.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class StepRecord:
         step: Counted from 0.
         epoch: Counted from 0.
         stitches: Ids of the stitches that were trained, the dearest first.
-        loss: What was minimised: the mean of ``losses``.
-        losses: For each stitch the cross-entropy of the batch in nats, smoothed labels included.
-        lr: Learning rate of the anchors.
+        loss: What was minimised: the objective's mean over the stitches.
+        losses: For each stitch its part of the loss.
+        lr: Learning rate of the anchors, multipliers apart.
         layer_lr: Learning rate of the stitching layers.
         images: Number of images in the batch.
         seconds: Since training began.
@@ -60,6 +61,8 @@ class TrainSummary:
         counts: How many steps each stitch was trained, for those that were.
         macs_run: Forward MACs per image, summed over the steps; what stitches of a step share counts once.
         macs_alone: What they would have been with every stitch run by itself.
+        anchor_drops: Points of top-1 that each anchor has lost to its original at the guard's last
+            measurement; empty without one.
     """
 
     steps: int
@@ -67,6 +70,7 @@ class TrainSummary:
     counts: dict[str, int]
     macs_run: int
     macs_alone: int
+    anchor_drops: dict[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -76,6 +80,8 @@ def train(
     sampler: Sampler,
     steps_per_epoch: int,
     options: TrainOptions | None = None,
+    objective: Objective | None = None,
+    guard: AnchorGuard | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
 ) -> TrainSummary:
     """Train a network: Algorithm 1, with one stitch per step or several.
@@ -87,37 +93,54 @@ def train(
         sampler: Names the stitches of each step, and is told their losses.
         steps_per_epoch: Number of batches in an epoch; the schedule's length follows from it.
         options: See `TrainOptions`; ``options.sampler`` is not read here.
+        objective: What is minimised; made from the options where left out, which is enough unless they name
+            a teacher that is no anchor.
+        guard: Watches the anchors; ``None`` does not, whatever the options say.
         on_step: Called after each step.
 
     Raises:
-        StitchError: The loss is not finite (stitches and step are named; the step is not taken), or an
-            epoch gave no batch.
+        StitchError: The loss is not finite (stitches and step are named; the step is not taken), an epoch
+            gave no batch, or the options do not fit the network.
+        AnchorDropError: See `AnchorGuard`.
 
     Source: Pan et al. 2023, Algorithm 1.
     """
     options = options or TrainOptions()
     device, layout = next(network.parameters()).device, memory_format(options)
-    optimizer = build_optimizer(network, options)
-    schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
+    if objective is None:
+        objective = build_objective(network, options, guard=guard)
     counts: Counter[str] = Counter()
     macs_run = macs_alone = 0
     began, step = time.monotonic(), 0
     network.to(memory_format=layout)
+    tuning = Tuning(network, options)
     try:
+        optimizer = build_optimizer(network, options)
+        schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
+        if guard:
+            guard.begin(network)
         for epoch in range(options.epochs):
-            train_mode(network, options)
+            tuning.train_mode()
             before = step
             for images, labels in batches(epoch):
                 stitches = sampler(step)
-                loss, losses = _train_stitches(
-                    network,
-                    stitches,
-                    (images.to(device, memory_format=layout), labels.to(device)),
+                if guard:
+                    stitches = guard.choose(step, stitches, network)
+                losses = take_step(
+                    partial(
+                        objective,
+                        network,
+                        stitches,
+                        images.to(device, memory_format=layout),
+                        labels.to(device),
+                        step=step,
+                    ),
                     optimizer=optimizer,
                     options=options,
+                    what=", ".join(map(str, stitches)),
                     step=step,
                 )
-                sampler.observe(step, dict(zip(stitches, losses, strict=True)))
+                sampler.observe(step, losses.per_stitch)
                 counts.update(map(str, stitches))
                 macs = shared_macs(network.space, stitches)
                 macs_run, macs_alone = macs_run + macs.run, macs_alone + macs.alone
@@ -126,55 +149,31 @@ def train(
                         step=step,
                         epoch=epoch,
                         stitches=[str(stitch) for stitch in stitches],
-                        loss=loss,
-                        losses=losses,
+                        loss=losses.value,
+                        losses=[losses.per_stitch[stitch] for stitch in stitches],
                         **_rates(optimizer),
                         images=len(images),
                         seconds=round(time.monotonic() - began, 3),
                     )
                     on_step(record)
+                if guard:
+                    guard.after_step(network, step)
                 schedule.step()
                 step += 1
             if step == before:
                 raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
     finally:
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
+        tuning.finish()
         network.eval().to(memory_format=torch.contiguous_format)
-    seconds = time.monotonic() - began
-    return TrainSummary(step, seconds, dict(counts.most_common()), macs_run, macs_alone)
-
-
-def _train_stitches(
-    network: StitchedNetwork,
-    stitches: Sequence[Stitch],
-    batch: tuple[Tensor, Tensor],
-    *,
-    optimizer: torch.optim.Optimizer,
-    options: TrainOptions,
-    step: int,
-) -> tuple[float, list[float]]:
-    """One update by the mean of the stitches' losses; this mean, and the loss of each."""
-    (images, labels), outputs = batch, list[Tensor]()
-
-    def forward(images: Tensor) -> Tensor:
-        outputs.extend(run_paths(network, images, stitches).values())
-        return torch.cat(outputs)
-
-    loss = take_step(
-        forward,
-        (images, labels.repeat(len(stitches))),  # as many images for each: the mean is the stitches' mean
-        optimizer=optimizer,
-        options=options,
-        what=", ".join(map(str, stitches)),
-        step=step,
+    return TrainSummary(
+        step,
+        time.monotonic() - began,
+        dict(counts.most_common()),
+        macs_run,
+        macs_alone,
+        {name: record.drop for name, record in guard.records.items()} if guard else {},
     )
-    if len(stitches) == 1:
-        return loss, [loss]
-    each = [
-        F.cross_entropy(logits.detach(), labels, label_smoothing=options.label_smoothing)
-        for logits in outputs
-    ]
-    return loss, torch.stack(each).tolist()
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:

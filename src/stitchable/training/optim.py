@@ -10,16 +10,23 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.training.options import StepOptions, TrainOptions
+from stitchable.training.parts import learning_rate_factors
 
 
 def build_optimizer(network: StitchedNetwork, options: TrainOptions) -> torch.optim.Optimizer:
     """AdamW or SGD over the parameters that require a gradient.
 
-    Groups are named ``anchors`` and ``layers``, each with and without weight decay (vectors decay not).
-    A parameter outside the step's path has no gradient and is left alone, momentum included.
+    Groups are named ``anchors`` and ``layers``, each with and without weight decay (vectors decay not), and
+    once more for every factor of ``lr_multipliers``; those with the factor 1 come last. A parameter outside
+    the step's path has no gradient and is left alone, momentum included.
+
+    Raises:
+        StitchError: A multiplier names no part of the network, or nothing at all is tuned.
     """
+    factors = learning_rate_factors(network, options.lr_multipliers)
     layer_lr = options.lr if options.layer_lr is None else options.layer_lr
     groups: list[dict[str, Any]] = []
     parts: tuple[tuple[str, Any, float], ...] = (
@@ -27,7 +34,12 @@ def build_optimizer(network: StitchedNetwork, options: TrainOptions) -> torch.op
         ("layers", network.layers, layer_lr),
     )
     for name, module, lr in parts:
-        groups += parameter_groups(name, module.parameters(), lr=lr, weight_decay=options.weight_decay)
+        owned = list(module.parameters())
+        for factor in sorted({factors[each] for each in owned}, key=lambda factor: (factor == 1, factor)):
+            chosen = [each for each in owned if factors[each] == factor]
+            groups += parameter_groups(name, chosen, lr=factor * lr, weight_decay=options.weight_decay)
+    if not groups:
+        raise StitchError("Nothing is tuned: no parameter requires a gradient. Set train.tune to 'all'.")
     return make_optimizer(groups, options)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from stitchable.data.augment import Augment
 from stitchable.errors import StitchError, check_choices
+from stitchable.training.guard_options import GuardOptions
+from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.samplers.options import SamplerOptions
+
+Tune = Literal["all", "layers", "low_rank", "low_rank_layers"]
 
 
 @dataclass(frozen=True)
@@ -75,15 +80,37 @@ class TrainOptions(StepOptions):
 
     Attributes:
         layer_lr: Peak learning rate of the stitching layers; ``None`` means ``lr``.
+        lr_multipliers: Factors of the learning rate of some parts, by name: ``small`` (an anchor),
+            ``small.stem``, ``small.blocks``, ``small.blocks.3``, ``small.head``, ``layers``; the longest name
+            counts.
+        tune: ``"all"``; ``"layers"`` leaves the anchors as they are, bit for bit; ``"low_rank"`` tunes the
+            anchors, and of each stitching layer the bias and an update of low rank that is added to its
+            fitted weight; ``"low_rank_layers"`` does that and leaves the anchors as they are.
+        rank: Of such updates; a layer's smaller width where that is less.
         sampler: Which stitches a step trains.
+        objective: What is minimised.
+        guard: How the anchors are watched.
     """
 
     layer_lr: float | None = None
+    lr_multipliers: dict[str, float] = field(default_factory=dict)
+    tune: Tune = "all"
+    rank: int = 64
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    guard: GuardOptions = field(default_factory=GuardOptions)
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         fine = self.layer_lr is None or self.layer_lr >= 0
-        return {**super()._rules(), "layer_lr": (fine, "at least 0")}
+        factors = all(math.isfinite(factor) and factor >= 0 for factor in self.lr_multipliers.values())
+        paired = not self.objective.mixes or self.batch_size % 2 == 0
+        return {
+            **super()._rules(),
+            "batch_size": (self.batch_size >= 1 and paired, "at least 1, and even with mixup or cutmix"),
+            "layer_lr": (fine, "at least 0"),
+            "lr_multipliers": (factors, "factors of at least 0"),
+            "rank": (self.rank >= 1, "at least 1"),
+        }
 
 
 @dataclass(frozen=True)

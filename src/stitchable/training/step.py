@@ -2,59 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stitchable.errors import StitchError
+from stitchable.training.objectives.losses import Losses
 from stitchable.training.options import StepOptions
 
 Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 
 
 def take_step(
-    forward: Callable[[Tensor], Tensor],
-    batch: tuple[Tensor, Tensor],
+    loss_of: Callable[[], Losses],
     *,
     optimizer: torch.optim.Optimizer,
     options: StepOptions,
     what: str,
     step: int,
-) -> float:
-    """One update by the smoothed cross-entropy of a batch.
+) -> Losses:
+    """One update.
 
     Args:
-        forward: From images ``(batch, channels, rows, columns)`` to logits ``(batch, classes)``.
-        batch: Images and labels ``(batch,)``, int64, where the parameters are.
+        loss_of: Gives the loss of the step; called once, under autocast where that is asked for.
         optimizer: Its parameters are changed, those without a gradient left alone.
         options: See `StepOptions`.
         what: What is trained, for the message of an error.
         step: Its number, likewise.
 
     Returns:
-        The loss in nats, before the update.
+        The losses before the update, off the graph. Where nothing on the path is tuned, as for a frozen
+        anchor alone, no update is made.
 
     Raises:
         StitchError: The loss is not finite; the step is not taken.
     """
-    images, labels = batch
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=options.autocast == "bfloat16"):
-        loss = F.cross_entropy(forward(images), labels, label_smoothing=options.label_smoothing)
-    value = float(loss.detach())
-    if not torch.isfinite(loss.detach()):
+    owned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    with torch.autocast(owned[0].device.type, torch.bfloat16, enabled=options.autocast == "bfloat16"):
+        losses = loss_of()
+    total = losses.total
+    if not math.isfinite(losses.value):
         section = options.section
         raise StitchError(
-            f"The loss of {what} is {value} at step {step}. Lower {section}.lr, or set {section}.clip_norm."
+            f"The loss of {what} is {losses.value} at step {step}. Lower {section}.lr, or set "
+            f"{section}.clip_norm."
         )
     optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    if total.requires_grad:
+        torch.autograd.backward(total)
     if options.clip_norm is not None:
-        owned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         torch.nn.utils.clip_grad_norm_([each for each in owned if each.grad is not None], options.clip_norm)
     optimizer.step()
-    return value
+    return replace(losses, total=total.detach())
 
 
 def memory_format(options: StepOptions) -> torch.memory_format:

@@ -13,6 +13,7 @@ from stitchable.cli.main import COMMANDS, main
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import read_curve
 from stitchable.runs.config import InputConfig, RunConfig
+from stitchable.runs.folder import RunFolder
 from stitchable.training.options import FinetuneOptions
 
 KEPT = ["--data.train", "digits:train", "--data.val", "digits:val", "--fit.images", "30"]
@@ -153,6 +154,7 @@ def test_configurations_that_do_not_read(fit, digit_models, tmp_path):
         ("train: {epoch: 3}", "Unknown key 'train.epoch'. Nearest: train.epochs"),
         ("sede: 3", "Unknown argument 'sede'. Nearest: seed"),
         ("train: {epochs: many}", 'Key "train.epochs": expected int. Got value: many.'),
+        ("train: {objective: {sof: 1}}", "Unknown key 'train.objective.sof'. Nearest: train.objective"),
         ("space: {joints: [1]}", 'Key "space.joints": expected int.'),
         ("a: [1, 2\nb: {", "Problems parsing config"),
         ("only words", "holds keys and values"),
@@ -260,6 +262,18 @@ def test_training_twice_is_asked_for(run, harmless, fitted):
     quick = ["--train.epochs", 1, "--train.batch_size", 500, "--train.augment", "none"]
     run("train", fitted, *quick)
     assert "is trained already. Pass --overwrite" in harmless("train", fitted, *quick)
+
+
+def test_nested_options_are_kept_in_the_run_and_overridden_by_the_next_command(run, fitted):
+    quick = ["--train.epochs", 1, "--train.batch_size", 500, "--train.augment", "none"]
+    objective = ["--train.objective.soft_distillation", 0.5, "--train.objective.temperature", 2]
+    parts = ["--train.lr_multipliers", '{"small.stem": 0.5, "layers": 2}']
+    run("train", fitted, *quick, *objective, *parts, "--train.objective.teacher", "small")
+    run("train", fitted, "--overwrite", "--train.objective.temperature", 4)
+    kept = RunFolder(fitted).read_config()["train"]
+    assert kept["lr_multipliers"] == {"small.stem": 0.5, "layers": 2.0}
+    named = ("soft_distillation", "temperature", "teacher")
+    assert [kept["objective"][name] for name in named] == [0.5, 4.0, "small"]
 
 
 def test_code_of_a_folder_is_not_run_unasked(harmless, digit_models, tmp_path, run):

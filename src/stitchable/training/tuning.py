@@ -1,0 +1,104 @@
+"""What is tuned: anchors that stay frozen, stitching layers that move within a low rank."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from stitchable.network import StitchedNetwork
+from stitchable.training.options import TrainOptions
+from stitchable.training.step import train_mode
+
+
+class LowRankUpdate(nn.Module):
+    """A weight plus ``scale · B A`` of rank r: A starts at random, B at zero, so nothing changes at first.
+
+    Args:
+        weight: ``(end width, front width, …)`` with further axes of length 1.
+        rank: At most the smaller width counts.
+        generator: Draws A, on the CPU.
+
+    Source: Pan et al. 2023b (SN-Netv2), low-rank stitching layers; Hu et al. 2022 (LoRA).
+    """
+
+    def __init__(self, weight: Tensor, rank: int, generator: torch.Generator) -> None:
+        super().__init__()
+        end, front = weight.shape[:2]
+        self.rank = min(rank, end, front)
+        down = torch.empty(self.rank, front, dtype=weight.dtype)
+        nn.init.kaiming_uniform_(down, a=math.sqrt(5), generator=generator)
+        self.down = nn.Parameter(down.to(weight.device))
+        self.up = nn.Parameter(torch.zeros(end, self.rank, dtype=weight.dtype, device=weight.device))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The updated weight, in its own precision whatever autocast says."""
+        with torch.autocast(weight.device.type, enabled=False):
+            return weight + (self.up @ self.down / self.rank).reshape(weight.shape)
+
+
+class Tuning:
+    """Prepares a network for training and puts it in order afterwards.
+
+    While it lasts, frozen anchors are in eval mode and require no gradient, and low-rank updates stand beside
+    the weights of the stitching layers; `finish` merges them into plain weights.
+
+    Args:
+        network: Changed in place until `finish`.
+        options: Its ``tune`` and ``rank``.
+    """
+
+    def __init__(self, network: StitchedNetwork, options: TrainOptions) -> None:
+        self.network, self.options = network, options
+        self._trainable = {each: each.requires_grad for each in network.parameters()}
+        self.frozen = options.tune in ("layers", "low_rank_layers")
+        if self.frozen:
+            for anchor in network.anchors.values():
+                anchor.requires_grad_(False)
+        if options.tune in ("low_rank", "low_rank_layers"):
+            add_low_rank(network, options.rank)
+
+    def train_mode(self) -> None:
+        """Training mode for all that is tuned."""
+        train_mode(self.network, self.options)
+        if self.frozen:
+            for anchor in self.network.anchors.values():
+                anchor.eval()
+
+    def finish(self) -> None:
+        """Merge what was added, and let all parameters require a gradient that did before."""
+        merge_low_rank(self.network)
+        for parameter in self.network.parameters():
+            # A weight that was merged is another tensor; it was tuned.
+            parameter.requires_grad_(self._trainable.get(parameter, True))
+
+
+def add_low_rank(network: StitchedNetwork, rank: int) -> None:
+    """Freeze the weights of the stitching layers and put a `LowRankUpdate` beside each; biases stay tuned."""
+    generator = torch.Generator().manual_seed(0)
+    for layer in network.layers.values():
+        weight = layer.projection.weight
+        update = LowRankUpdate(weight.detach(), rank, generator)
+        parametrize.register_parametrization(layer.projection, "weight", update)
+        weight.requires_grad_(False)
+
+
+def merge_low_rank(network: StitchedNetwork) -> None:
+    """Make plain weights of those with an update, each with the value that it had."""
+    for layer in network.layers.values():
+        if parametrize.is_parametrized(layer.projection):
+            parametrize.remove_parametrizations(layer.projection, "weight", leave_parametrized=True)
+
+
+def plain_state(network: StitchedNetwork) -> dict[str, Tensor]:
+    """State dict of a network that is being trained, with plain weights for those that have an update.
+
+    A network without updates takes it. (A deep copy cannot be merged: torch keeps the weight as a property of
+    a class that copies share.)
+    """
+    state = {key: value for key, value in network.state_dict().items() if ".parametrizations." not in key}
+    for name, layer in network.layers.items():
+        state[f"layers.{name}.projection.weight"] = layer.projection.weight.detach()
+    return state
