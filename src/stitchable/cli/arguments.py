@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import ArgumentError
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -93,14 +93,22 @@ def _stored_words(parser: ArgumentParser, run: RunFolder) -> list[str]:
     for key, value in run.read_config().items():
         if key in SECTIONS and not isinstance(value, Mapping):
             raise StitchError(f"{run.config_file}: {key!r} holds keys of its own; got {value!r}.")
-        nested = value.items() if isinstance(value, Mapping) else ()
-        flat.update({f"{key}.{inner}": each for inner, each in nested} if key in SECTIONS else {key: value})
+        flat.update(dict(_flat(key, value)) if key in SECTIONS else {key: value})
     names = option_names(parser)
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
         for key, value in flat.items()
         if key in names and value is not None  # what may be null is null by default
     ]
+
+
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a section, those of the sections in it too."""
+    if not isinstance(value, Mapping):
+        yield key, value
+        return
+    for inner, each in value.items():
+        yield from _flat(f"{key}.{inner}", each)
 
 
 def option_names(parser: ArgumentParser) -> set[str]:

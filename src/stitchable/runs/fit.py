@@ -134,7 +134,8 @@ def _conversions(network: StitchedNetwork, config: RunConfig) -> list[str]:
 
 
 def _forget(run: RunFolder) -> None:
-    shutil.rmtree(run.network, ignore_errors=True)
+    for folder in (run.network, run.checkpoints, run.best):
+        shutil.rmtree(folder, ignore_errors=True)
     for path in (
         run.train_file,
         run.training_file,

@@ -18,8 +18,9 @@ class RunFolder:
 
     ``config.yaml`` is the resolved configuration; ``fitted/`` the network before training, with the
     anchors as they came; ``network/`` the trained one; ``fit.json`` R² per layer; ``train.jsonl`` a line
-    per step (``.partial`` until training is done); ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve
-    before and after training.
+    per step (``.partial`` until training is done); ``checkpoints/`` the states of a training that is not
+    done; ``best/`` the network of the best epoch, where one is kept; ``curve_fitted.jsonl`` and
+    ``curve.jsonl`` the curve before and after training.
 
     Args:
         path: The folder; it need not exist.
@@ -33,6 +34,8 @@ class RunFolder:
         self.fit_file = self.path / "fit.json"
         self.train_file = self.path / "train.jsonl"
         self.training_file = self.path / "train.jsonl.partial"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
         self.train_summary_file = self.path / "train_summary.json"
         self.curve_fitted = self.path / "curve_fitted.jsonl"
         self.curve = self.path / "curve.jsonl"

@@ -12,7 +12,7 @@ from torch import nn
 from stitchable.errors import StitchError
 from stitchable.training.optim import build_schedule, make_optimizer, parameter_groups
 from stitchable.training.options import FinetuneOptions
-from stitchable.training.step import Batches, memory_format, take_step, train_mode
+from stitchable.training.step import Batches, loss_scaler, memory_format, take_step, train_mode
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def finetune(
     trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     optimizer = build_finetune_optimizer(model, head, options)
     schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
+    scaler = loss_scaler(options, device)
     began, step = time.monotonic(), 0
     model.to(memory_format=layout)
     try:
@@ -79,7 +80,13 @@ def finetune(
                 rates.update({group["name"]: group["lr"] for group in optimizer.param_groups})
                 batch = images.to(device, memory_format=layout), labels.to(device)
                 loss = take_step(
-                    model, batch, optimizer=optimizer, options=options, what="the model", step=step
+                    model,
+                    batch,
+                    optimizer=optimizer,
+                    options=options,
+                    what="the model",
+                    step=step,
+                    scaler=scaler,
                 )
                 schedule.step()
                 step, total, seen = step + 1, total + loss * len(images), seen + len(images)

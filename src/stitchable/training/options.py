@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from stitchable.data.augment import Augment
 from stitchable.errors import StitchError, check_choices
+from stitchable.training.checkpoint_options import CheckpointOptions
+from stitchable.training.engine_options import EngineOptions
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,8 @@ class StepOptions:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images per step.
+        accumulate: Pieces that a batch is passed through in, one after the other; the gradient is that of the
+            whole batch but for rounding (with ``batch_norm: running``, each piece has its own statistics).
         optimizer: ``"adamw"``, or ``"sgd"`` with Nesterov momentum 0.9.
         lr: Peak learning rate of the pretrained weights.
         weight_decay: On weights, not on biases, norms and other vectors.
@@ -24,7 +28,8 @@ class StepOptions:
         label_smoothing: Of the cross-entropy.
         clip_norm: Largest norm of the gradient; ``None`` does not clip.
         batch_norm: ``"frozen"`` keeps the BatchNorm statistics, ``"running"`` updates them with every step.
-        autocast: ``"none"`` or ``"bfloat16"`` for the forward pass.
+        autocast: ``"none"`` or ``"bfloat16"`` for the forward pass, or ``"float16"`` with a scaled
+            loss, on CUDA alone.
         channels_last: Lay maps out in memory channel by channel within each pixel: the same numbers but for
             rounding, and CNNs with depthwise convolutions train faster on CPUs.
         augment: See `stitchable.data.transforms`.
@@ -34,6 +39,7 @@ class StepOptions:
 
     epochs: int = 3
     batch_size: int = 128
+    accumulate: int = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
     weight_decay: float = 0.05
@@ -42,7 +48,7 @@ class StepOptions:
     label_smoothing: float = 0.1
     clip_norm: float | None = None
     batch_norm: Literal["frozen", "running"] = "frozen"
-    autocast: Literal["none", "bfloat16"] = "none"
+    autocast: Literal["none", "bfloat16", "float16"] = "none"
     channels_last: bool = False
     augment: Augment = "flip"
 
@@ -57,6 +63,7 @@ class StepOptions:
         return {
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
+            "accumulate": (self.accumulate >= 1, "at least 1"),
             "lr": (self.lr >= 0, "at least 0"),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
             "warmup": (0 <= self.warmup < 1, "a share of the steps in [0, 1)"),
@@ -67,20 +74,22 @@ class StepOptions:
 
 
 @dataclass(frozen=True)
-class TrainOptions(StepOptions):
+class TrainOptions(StepOptions, EngineOptions):
     """Algorithm 1: one stitch per step, drawn uniformly; ``lr`` is that of the anchors.
 
     ``batch_norm: running`` updates the statistics with every stitch, as the released code does.
 
     Attributes:
         layer_lr: Peak learning rate of the stitching layers; ``None`` means ``lr``.
+        checkpoint: When the state is written, so that training can go on after an interruption.
     """
 
     layer_lr: float | None = None
+    checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         fine = self.layer_lr is None or self.layer_lr >= 0
-        return {**super()._rules(), "layer_lr": (fine, "at least 0")}
+        return {**super()._rules(), **self._engine_rules(), "layer_lr": (fine, "at least 0")}
 
 
 @dataclass(frozen=True)
