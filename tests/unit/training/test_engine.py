@@ -151,7 +151,7 @@ def test_a_lack_of_memory_says_what_to_lower(stitched_vits, labelled):
 
 
 def test_other_errors_of_torch_pass(stitched_vits, labelled):
-    with pytest.raises(RuntimeError, match="dtype|type"):
+    with pytest.raises(RuntimeError, match=r"dtype|type"):
         run(stitched_vits(), [(images.double(), labels) for images, labels in labelled(1, 4)])
 
 
