@@ -15,6 +15,19 @@ class StitchError(Exception):
     """
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal asked to stop, and what was being done has put its state away.
+
+    Args:
+        message: What is kept and how to go on, for the user.
+        signal: Number of the signal, such as 2 for Ctrl-C; the process is to exit with 128 more.
+    """
+
+    def __init__(self, message: str, *, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 def nearest(got: str, allowed: Iterable[str], *, limit: int = 3) -> str:
     """Sentence that names the allowed words most like ``got``.
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from stitchable import __version__
-from stitchable.errors import StitchError, nearest
+from stitchable.errors import Interrupted, StitchError, nearest
 
 COMMANDS = {
     "info": "versions, devices and the families of models that can be stitched",
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The words behind ``stitchable``; those of the process where left out.
 
-    Exits with 0, with 2 after a mistake that one line explains, or with 130 after an interruption.
+    Exits with 0, with 2 after a mistake that one line explains, or with 130 (Ctrl-C) or 143
+    (SIGTERM) after an interruption.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
@@ -57,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(f"stitchable: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Interrupted as error:
+        if debug:
+            raise
+        print(f"stitchable: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(128 + error.signal) from None
     except KeyboardInterrupt:
         if debug:
             raise

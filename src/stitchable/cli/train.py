@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from stitchable.cli.arguments import add_sections, add_trust_code, command_parser, parse_with_run
 
@@ -14,6 +15,12 @@ def run(words: Sequence[str]) -> None:
     add_sections(parser, "data", "train")
     add_trust_code(parser)
     parser.add_argument("--overwrite", action="store_true", help="Train again a run that is trained.")
+    parser.add_argument(
+        "--resume",
+        type=Literal["auto", "never"],
+        default="auto",
+        help="Go on with a training that was cut off (auto), or begin anew (never).",
+    )
     arguments = parse_with_run(parser, words)
 
     from stitchable.cli.display import console, duration, progress
@@ -26,7 +33,7 @@ def run(words: Sequence[str]) -> None:
         task = bar.add_task("", total=None)
 
         def step(record: StepRecord) -> None:
-            bar.update(task, advance=1, description=f"loss {record.loss:.3f}")
+            bar.update(task, completed=record.step + 1, description=f"loss {record.loss:.3f}")
 
         summary = train_run(
             folder,
@@ -34,10 +41,12 @@ def run(words: Sequence[str]) -> None:
             options=arguments.train,
             seed=arguments.seed,
             device=arguments.device,
+            resume=arguments.resume,
             overwrite=arguments.overwrite,
             trust_code=arguments.trust_code,
             on_start=lambda steps: bar.update(task, total=steps),
             on_step=step,
+            on_note=console.print,
         )
     counts = list(summary.counts.values())
     console.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -47,6 +48,7 @@ def image_loader(
     workers: int = 0,
     limit: int | None = None,
     drop_last: bool = False,
+    start: int = 0,
 ) -> ImageLoader:
     """Loader of normalised batches.
 
@@ -64,6 +66,7 @@ def image_loader(
         workers: Processes that decode; 0 decodes in this one.
         limit: At most this many images. Which ones depends on the source alone, see `image_order`.
         drop_last: Leave out a last batch that is smaller.
+        start: Batches to leave out at the beginning; their images are not read.
 
     Returns:
         Gives (images of shape ``(n, *spec.size)``, float32; labels of shape ``(n,)``, int64).
@@ -73,7 +76,13 @@ def image_loader(
             mirroring is asked for images whose label it changes. Iterating raises one for an image that
             does not read.
     """
-    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("epoch", epoch, 0)):
+    ranges = (
+        ("batch_size", batch_size, 1),
+        ("workers", workers, 0),
+        ("epoch", epoch, 0),
+        ("start", start, 0),
+    )
+    for name, value, least in ranges:
         if value < least:
             raise StitchError(f"{name} is {value}. Give {least} or more.")
     transform = training_transform(spec, augment=augment)
@@ -89,11 +98,12 @@ def image_loader(
     return ImageLoader(
         _Batches(source, transform, seed, epoch),
         batch_size=batch_size,
-        sampler=order.tolist(),
+        sampler=order[start * batch_size :].tolist(),
         num_workers=workers,
         collate_fn=_as_is,
         drop_last=drop_last,
         generator=_generator(seed, epoch, _WORKERS),
+        worker_init_fn=_leave_interrupts_to_the_main_process,
     )
 
 
@@ -173,6 +183,11 @@ class _Batches(Dataset[Any]):
             return self._transform.prepare(image)
         with _global_generator(_seed(*self._key, _PREPARE, index)):
             return self._transform.prepare(image)
+
+
+def _leave_interrupts_to_the_main_process(worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the step that is going on still needs its batch.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_is(batch: Any) -> Any:

@@ -134,7 +134,7 @@ def _conversions(network: StitchedNetwork, config: RunConfig) -> list[str]:
 
 
 def _forget(run: RunFolder) -> None:
-    for folder in (run.network, run.stopped):
+    for folder in (run.network, run.stopped, run.checkpoints, run.best):
         shutil.rmtree(folder, ignore_errors=True)
     for path in (
         run.train_file,

@@ -19,7 +19,8 @@ class RunFolder:
     ``config.yaml`` is the resolved configuration; ``fitted/`` the network before training, with the
     anchors as they came; ``network/`` the trained one; ``fit.json`` R² per layer; ``train.jsonl`` a line
     per step and ``guard.jsonl`` one per anchor and measurement (``.partial`` until training is done);
-    ``stopped/`` the network that the guard kept when it stopped a training; ``curve_fitted.jsonl`` and
+    ``checkpoints/`` the states of a training that is not done; ``stopped/`` the network that the guard kept
+    when it stopped one; ``best/`` that of the best epoch, where one is kept; ``curve_fitted.jsonl`` and
     ``curve.jsonl`` the curve before and after training.
 
     Args:
@@ -37,6 +38,8 @@ class RunFolder:
         self.guard_file = self.path / "guard.jsonl"
         self.guarding_file = self.path / "guard.jsonl.partial"
         self.stopped = self.path / "stopped"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
         self.train_summary_file = self.path / "train_summary.json"
         self.curve_fitted = self.path / "curve_fitted.jsonl"
         self.curve = self.path / "curve.jsonl"

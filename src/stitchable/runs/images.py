@@ -48,7 +48,7 @@ def open_for(network: StitchedNetwork | Anchor, data: DataConfig, split: ImageSp
 def training_batches(
     source: ImageSource, spec: InputSpec, options: StepOptions, *, seed: int, workers: int
 ) -> tuple[Batches, int]:
-    """What a training loop asks for: its batches by epoch, and their number in an epoch.
+    """What a training loop asks for: its batches by epoch and from one on, and their number in an epoch.
 
     Args:
         source: The training images; fewer than ``options.batch_size`` make one batch.
@@ -59,7 +59,7 @@ def training_batches(
     """
     batch_size = min(options.batch_size, len(source))
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         yield from image_loader(
             source,
             spec,
@@ -69,6 +69,7 @@ def training_batches(
             augment=options.augment,
             workers=workers,
             drop_last=True,
+            start=start,
         )
 
     return batches, len(source) // batch_size

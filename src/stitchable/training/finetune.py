@@ -15,7 +15,7 @@ from stitchable.training.objectives.distances import label_loss
 from stitchable.training.objectives.losses import Losses
 from stitchable.training.optim import build_schedule, make_optimizer, parameter_groups
 from stitchable.training.options import FinetuneOptions
-from stitchable.training.step import Batches, memory_format, take_step, train_mode
+from stitchable.training.step import Batches, loss_scaler, memory_format, take_step, train_mode
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def finetune(
     trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     optimizer = build_finetune_optimizer(model, head, options)
     schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
+    scaler = loss_scaler(options, device)
     began, step = time.monotonic(), 0
     model.to(memory_format=layout)
     try:
@@ -82,11 +83,13 @@ def finetune(
                 rates.update({group["name"]: group["lr"] for group in optimizer.param_groups})
                 batch = images.to(device, memory_format=layout), labels.to(device)
                 losses = take_step(
-                    partial(_label_loss, model, *batch, options.label_smoothing),
+                    partial(_label_loss, model, smoothing=options.label_smoothing),
+                    batch,
                     optimizer=optimizer,
                     options=options,
                     what="the model",
                     step=step,
+                    scaler=scaler,
                 )
                 loss = losses.value
                 schedule.step()
@@ -105,7 +108,7 @@ def finetune(
         model.eval().to(memory_format=torch.contiguous_format)
 
 
-def _label_loss(model: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Losses:
+def _label_loss(model: nn.Module, images: Tensor, labels: Tensor, *, smoothing: float) -> Losses:
     return Losses(label_loss(model(images), labels, smoothing=smoothing))
 
 

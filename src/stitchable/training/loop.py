@@ -1,9 +1,7 @@
-"""The training loop: one process, one stitch or several per step."""
+"""The training loop: one process, one stitch per step or several."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,13 +12,18 @@ import torch
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.space.tree import shared_macs
+from stitchable.training.average import Average
+from stitchable.training.blocks import prepared
 from stitchable.training.guard import AnchorGuard
+from stitchable.training.keeper import Keeper
 from stitchable.training.objectives.build import build_objective
-from stitchable.training.objectives.losses import Objective
+from stitchable.training.objectives.losses import Losses, Objective
 from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
+from stitchable.training.randomness import own_generators, seed_step
 from stitchable.training.samplers.sampler import Sampler
-from stitchable.training.step import Batches, memory_format, take_step
+from stitchable.training.state import TrainState
+from stitchable.training.step import Batches, loss_scaler, memory_format, take_step
 from stitchable.training.tuning import Tuning
 
 
@@ -37,7 +40,7 @@ class StepRecord:
         lr: Learning rate of the anchors, multipliers apart.
         layer_lr: Learning rate of the stitching layers.
         images: Number of images in the batch.
-        seconds: Since training began.
+        seconds: Since training began, pauses between an interruption and going on left out.
     """
 
     step: int
@@ -82,6 +85,8 @@ def train(
     options: TrainOptions | None = None,
     objective: Objective | None = None,
     guard: AnchorGuard | None = None,
+    seed: int = 0,
+    keeper: Keeper | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
 ) -> TrainSummary:
     """Train a network: Algorithm 1, with one stitch per step or several.
@@ -89,93 +94,129 @@ def train(
     Args:
         network: Trained in place; in eval mode afterwards.
         batches: Called with the epoch; gives normalised images ``(batch, channels, rows, columns)`` and
-            labels ``(batch,)``, int64.
+            labels ``(batch,)``, int64. A training that goes on in the middle of an epoch also names the
+            batch to start at.
         sampler: Names the stitches of each step, and is told their losses.
         steps_per_epoch: Number of batches in an epoch; the schedule's length follows from it.
         options: See `TrainOptions`; ``options.sampler`` is not read here.
         objective: What is minimised; made from the options where left out, which is enough unless they name
-            a teacher that is no anchor.
+            a teacher that is no anchor, or training goes on from a checkpoint: originals are copied from the
+            network as it is.
         guard: Watches the anchors; ``None`` does not, whatever the options say.
+        seed: Of what blocks draw themselves: dropout, stochastic depth. Global generators are put back.
+        keeper: Writes checkpoints, and names the one to begin from.
         on_step: Called after each step.
 
     Raises:
-        StitchError: The loss is not finite (stitches and step are named; the step is not taken), an epoch
-            gave no batch, or the options do not fit the network.
+        StitchError: The loss is not finite (stitches and step are named; the step is not taken), memory does
+            not suffice, an epoch gave no batch, or the options fit neither network nor device.
         AnchorDropError: See `AnchorGuard`.
+        Interrupted: The keeper was asked to stop.
 
     Source: Pan et al. 2023, Algorithm 1.
     """
     options = options or TrainOptions()
     device, layout = next(network.parameters()).device, memory_format(options)
     if objective is None:
-        objective = build_objective(network, options, guard=guard)
-    counts: Counter[str] = Counter()
-    macs_run = macs_alone = 0
-    began, step = time.monotonic(), 0
+        objective = build_objective(network, options, seed=seed, guard=guard)
     network.to(memory_format=layout)
     tuning = Tuning(network, options)
     try:
-        optimizer = build_optimizer(network, options)
-        schedule = build_schedule(optimizer, options, steps=options.epochs * steps_per_epoch)
-        if guard:
-            guard.begin(network)
-        for epoch in range(options.epochs):
-            tuning.train_mode()
-            before = step
-            for images, labels in batches(epoch):
-                stitches = sampler(step)
-                if guard:
-                    stitches = guard.choose(step, stitches, network)
-                losses = take_step(
-                    partial(
-                        objective,
-                        network,
-                        stitches,
-                        images.to(device, memory_format=layout),
-                        labels.to(device),
-                        step=step,
-                    ),
-                    optimizer=optimizer,
-                    options=options,
-                    what=", ".join(map(str, stitches)),
-                    step=step,
-                )
-                sampler.observe(step, losses.per_stitch)
-                counts.update(map(str, stitches))
-                macs = shared_macs(network.space, stitches)
-                macs_run, macs_alone = macs_run + macs.run, macs_alone + macs.alone
-                if on_step:
-                    record = StepRecord(
-                        step=step,
-                        epoch=epoch,
-                        stitches=[str(stitch) for stitch in stitches],
-                        loss=losses.value,
-                        losses=[losses.per_stitch[stitch] for stitch in stitches],
-                        **_rates(optimizer),
-                        images=len(images),
-                        seconds=round(time.monotonic() - began, 3),
+        state = _begin(network, sampler, guard, options, steps=options.epochs * steps_per_epoch)
+        with own_generators(device), prepared(network, options):
+            if keeper:
+                keeper.start(state)
+            if guard:
+                guard.begin(network)
+            for epoch in range(state.epoch, options.epochs):
+                tuning.train_mode()
+                for images, labels in batches(epoch, state.batch) if state.batch else batches(epoch):
+                    seed_step(device, seed=seed, step=state.step)
+                    stitches = sampler(state.step)
+                    if guard:
+                        stitches = guard.choose(state.step, stitches, network)
+                    losses = take_step(
+                        partial(objective, network, stitches, step=state.step),
+                        (images.to(device, memory_format=layout), labels.to(device)),
+                        optimizer=state.optimizer,
+                        options=options,
+                        what=", ".join(map(str, stitches)),
+                        step=state.step,
+                        scaler=state.scaler,
                     )
-                    on_step(record)
-                if guard:
-                    guard.after_step(network, step)
-                schedule.step()
-                step += 1
-            if step == before:
-                raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
+                    sampler.observe(state.step, losses.per_stitch)
+                    state.counts.update(map(str, stitches))
+                    macs = shared_macs(network.space, stitches)
+                    state.macs_run, state.macs_alone = (
+                        state.macs_run + macs.run,
+                        state.macs_alone + macs.alone,
+                    )
+                    if on_step:
+                        on_step(_record(state, losses, len(images)))
+                    if guard:
+                        guard.after_step(network, state.step)
+                    _advance(state)
+                    if keeper:
+                        keeper.after_step(state)
+                if not state.batch:
+                    raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
+                if keeper:
+                    keeper.after_epoch(state)
+                state.epoch, state.batch = epoch + 1, 0
+            if keeper:
+                keeper.write(state)
+            if state.average:
+                state.average.give()
     finally:
         network.zero_grad(set_to_none=True)
         tuning.finish()
         network.eval().to(memory_format=torch.contiguous_format)
     return TrainSummary(
-        step,
-        time.monotonic() - began,
-        dict(counts.most_common()),
-        macs_run,
-        macs_alone,
+        state.step,
+        state.seconds,
+        dict(state.counts.most_common()),
+        state.macs_run,
+        state.macs_alone,
         {name: record.drop for name, record in guard.records.items()} if guard else {},
     )
 
 
-def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    lrs: dict[str, Any] = {group["name"]: group["lr"] for group in optimizer.param_groups}
-    return {"lr": lrs.get("anchors", 0.0), "layer_lr": lrs.get("layers", 0.0)}
+def _begin(
+    network: StitchedNetwork,
+    sampler: Sampler,
+    guard: AnchorGuard | None,
+    options: TrainOptions,
+    *,
+    steps: int,
+) -> TrainState:
+    optimizer = build_optimizer(network, options)
+    return TrainState(
+        network,
+        optimizer,
+        build_schedule(optimizer, options, steps=steps),
+        memory={"sampler": sampler, **({"guard": guard} if guard else {})},
+        scaler=loss_scaler(options, next(network.parameters()).device),
+        average=None if options.ema is None else Average(network, options.ema),
+    )
+
+
+def _advance(state: TrainState) -> None:
+    if state.average:
+        state.average.update()
+    state.schedule.step()
+    state.step, state.batch = state.step + 1, state.batch + 1
+
+
+def _record(state: TrainState, losses: Losses, images: int) -> StepRecord:
+    lrs: dict[str, Any] = {group["name"]: group["lr"] for group in state.optimizer.param_groups}
+    return StepRecord(
+        step=state.step,
+        epoch=state.epoch,
+        stitches=[str(stitch) for stitch in losses.per_stitch],
+        loss=losses.value,
+        losses=list(losses.per_stitch.values()),
+        lr=lrs.get("anchors", 0.0),
+        layer_lr=lrs.get("layers", 0.0),
+        images=images,
+        seconds=round(state.seconds, 3),
+    )

@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 
 from stitchable.data.augment import Augment
 from stitchable.errors import StitchError, check_choices
+from stitchable.training.checkpoint_options import CheckpointOptions
+from stitchable.training.engine_options import EngineOptions
 from stitchable.training.guard_options import GuardOptions
 from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.samplers.options import SamplerOptions
@@ -22,6 +24,8 @@ class StepOptions:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images per step.
+        accumulate: Pieces that a batch is passed through in, one after the other; the gradient is that of the
+            whole batch but for rounding (with ``batch_norm: running``, each piece has its own statistics).
         optimizer: ``"adamw"``, or ``"sgd"`` with Nesterov momentum 0.9.
         lr: Peak learning rate of the pretrained weights.
         weight_decay: On weights, not on biases, norms and other vectors.
@@ -30,7 +34,8 @@ class StepOptions:
         label_smoothing: Of the cross-entropy.
         clip_norm: Largest norm of the gradient; ``None`` does not clip.
         batch_norm: ``"frozen"`` keeps the BatchNorm statistics, ``"running"`` updates them with every step.
-        autocast: ``"none"`` or ``"bfloat16"`` for the forward pass.
+        autocast: ``"none"`` or ``"bfloat16"`` for the forward pass, or ``"float16"`` with a scaled
+            loss, on CUDA alone.
         channels_last: Lay maps out in memory channel by channel within each pixel: the same numbers but for
             rounding, and CNNs with depthwise convolutions train faster on CPUs.
         augment: See `stitchable.data.transforms`.
@@ -40,6 +45,7 @@ class StepOptions:
 
     epochs: int = 3
     batch_size: int = 128
+    accumulate: int = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
     weight_decay: float = 0.05
@@ -48,7 +54,7 @@ class StepOptions:
     label_smoothing: float = 0.1
     clip_norm: float | None = None
     batch_norm: Literal["frozen", "running"] = "frozen"
-    autocast: Literal["none", "bfloat16"] = "none"
+    autocast: Literal["none", "bfloat16", "float16"] = "none"
     channels_last: bool = False
     augment: Augment = "flip"
 
@@ -63,6 +69,7 @@ class StepOptions:
         return {
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
+            "accumulate": (self.accumulate >= 1, "at least 1"),
             "lr": (self.lr >= 0, "at least 0"),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
             "warmup": (0 <= self.warmup < 1, "a share of the steps in [0, 1)"),
@@ -73,7 +80,7 @@ class StepOptions:
 
 
 @dataclass(frozen=True)
-class TrainOptions(StepOptions):
+class TrainOptions(StepOptions, EngineOptions):
     """Algorithm 1, unless ``sampler`` says otherwise; ``lr`` is that of the anchors.
 
     ``batch_norm: running`` updates the statistics with every stitch, as the released code does.
@@ -90,6 +97,7 @@ class TrainOptions(StepOptions):
         sampler: Which stitches a step trains.
         objective: What is minimised.
         guard: How the anchors are watched.
+        checkpoint: When the state is written, so that training can go on after an interruption.
     """
 
     layer_lr: float | None = None
@@ -99,14 +107,19 @@ class TrainOptions(StepOptions):
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     guard: GuardOptions = field(default_factory=GuardOptions)
+    checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         fine = self.layer_lr is None or self.layer_lr >= 0
         factors = all(math.isfinite(factor) and factor >= 0 for factor in self.lr_multipliers.values())
-        paired = not self.objective.mixes or self.batch_size % 2 == 0
+        paired = not self.objective.mixes or self.batch_size % (2 * self.accumulate) == 0
         return {
             **super()._rules(),
-            "batch_size": (self.batch_size >= 1 and paired, "at least 1, and even with mixup or cutmix"),
+            **self._engine_rules(),
+            "batch_size": (
+                self.batch_size >= 1 and paired,
+                "at least 1, and with mixup or cutmix an even number for each piece",
+            ),
             "layer_lr": (fine, "at least 0"),
             "lr_multipliers": (factors, "factors of at least 0"),
             "rank": (self.rank >= 1, "at least 1"),

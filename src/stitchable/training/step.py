@@ -3,60 +3,135 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from stitchable.errors import StitchError
-from stitchable.training.objectives.losses import Losses
+from stitchable.training.objectives.losses import Losses, weighted
 from stitchable.training.options import StepOptions
 
-Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+# Called with the epoch, or with the epoch and the batch to start at.
+Batches = Callable[..., Iterable[tuple[Tensor, Tensor]]]
+_DTYPES = {"none": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def take_step(
-    loss_of: Callable[[], Losses],
+    loss_of: Callable[[Tensor, Tensor], Losses],
+    batch: tuple[Tensor, Tensor],
     *,
     optimizer: torch.optim.Optimizer,
     options: StepOptions,
     what: str,
     step: int,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> Losses:
     """One update.
 
     Args:
-        loss_of: Gives the loss of the step; called once, under autocast where that is asked for.
+        loss_of: From images ``(batch, channels, rows, columns)`` and labels ``(batch,)``, int64, to their
+            loss; called for each piece of the batch, under autocast where that is asked for.
+        batch: Images and labels, where the parameters are.
         optimizer: Its parameters are changed, those without a gradient left alone.
         options: See `StepOptions`.
         what: What is trained, for the message of an error.
         step: Its number, likewise.
+        scaler: What `loss_scaler` gave.
 
     Returns:
         The losses before the update, off the graph. Where nothing on the path is tuned, as for a frozen
         anchor alone, no update is made.
 
     Raises:
-        StitchError: The loss is not finite; the step is not taken.
+        StitchError: The loss is not finite, or memory does not suffice; the step is not taken.
     """
-    owned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    with torch.autocast(owned[0].device.type, torch.bfloat16, enabled=options.autocast == "bfloat16"):
-        losses = loss_of()
-    total = losses.total
-    if not math.isfinite(losses.value):
-        section = options.section
-        raise StitchError(
-            f"The loss of {what} is {losses.value} at step {step}. Lower {section}.lr, or set "
-            f"{section}.clip_norm."
-        )
     optimizer.zero_grad(set_to_none=True)
-    if total.requires_grad:
-        torch.autograd.backward(total)
+    found: list[tuple[float, Losses]] = []
+    with memory_advice(options, what=what, step=step):
+        for share, images, labels in pieces(batch, options.accumulate):
+            with autocast(options, images.device):
+                losses = loss_of(images, labels)
+            if not math.isfinite(losses.value):
+                section = options.section
+                raise StitchError(
+                    f"The loss of {what} is {losses.value} at step {step}. Lower {section}.lr, or set "
+                    f"{section}.clip_norm."
+                )
+            if losses.total.requires_grad:
+                part = losses.total if share == 1 else losses.total * share
+                torch.autograd.backward(part if scaler is None else scaler.scale(part))
+            found.append((share, losses.detached()))
+        # A scaler refuses to step where there is no gradient at all, an optimiser does not.
+        if scaler is None or any(each.grad is not None for each in _parameters(optimizer)):
+            update(optimizer, options, scaler)
+    return weighted(found)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def update(
+    optimizer: torch.optim.Optimizer, options: StepOptions, scaler: torch.amp.GradScaler | None = None
+) -> None:
+    """Clip the gradients that are there and let the optimiser step; what has none is left alone."""
+    if scaler is not None:
+        scaler.unscale_(optimizer)
     if options.clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_([each for each in owned if each.grad is not None], options.clip_norm)
-    optimizer.step()
-    return replace(losses, total=total.detach())
+        owned = [each for each in _parameters(optimizer) if each.grad is not None]
+        torch.nn.utils.clip_grad_norm_(owned, options.clip_norm)
+    if scaler is None:
+        optimizer.step()
+    else:
+        scaler.step(optimizer)  # leaves the step out where a gradient overflowed, and lowers the scale
+        scaler.update()
+
+
+def pieces(batch: tuple[Tensor, Tensor], count: int) -> Iterator[tuple[float, Tensor, Tensor]]:
+    """A batch in ``count`` pieces at most, each with its share of the images, which its mean loss weighs."""
+    images, labels = batch
+    for some, theirs in zip(images.chunk(count), labels.chunk(count), strict=True):
+        yield len(theirs) / len(labels), some, theirs
+
+
+def autocast(options: StepOptions, device: torch.device) -> torch.autocast:
+    """Context of a forward pass and its loss."""
+    return torch.autocast(device.type, _DTYPES[options.autocast], enabled=options.autocast != "none")
+
+
+def loss_scaler(options: StepOptions, device: torch.device) -> torch.amp.GradScaler | None:
+    """What keeps gradients in the range of float16; ``None`` where they are not float16.
+
+    Raises:
+        StitchError: float16 is asked for on a device other than CUDA.
+    """
+    if options.autocast != "float16":
+        return None
+    if device.type != "cuda":
+        raise StitchError(
+            f"{options.section}.autocast float16 needs a CUDA device, for the scaling of the loss; training "
+            f"is on {device.type}. Use bfloat16 or none."
+        )
+    return torch.amp.GradScaler(device.type)
+
+
+@contextmanager
+def memory_advice(options: StepOptions, *, what: str, step: int) -> Iterator[None]:
+    """Say what to lower where memory does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises no other
+        text = str(error).lower()
+        if "out of memory" not in text and "can't allocate memory" not in text:
+            raise
+        section, pieces = options.section, 2 * options.accumulate
+        activations = f", set {section}.checkpoint_activations" if section == "train" else ""
+        raise StitchError(
+            f"Out of memory at step {step}, training {what}. Set {section}.accumulate to {pieces} (the same "
+            f"gradient from smaller pieces){activations}, or lower {section}.batch_size."
+        ) from error
 
 
 def memory_format(options: StepOptions) -> torch.memory_format:

@@ -8,6 +8,7 @@ from stitchable.errors import StitchError
 from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.space.build import SpaceOptions
+from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers.options import SamplerOptions
 
@@ -205,6 +206,16 @@ def test_a_run_gives_the_defaults_and_the_command_line_beats_them(tmp_path):
     assert got.data == DataConfig(train="here", val="there")
     assert got.seed == 5
     assert isinstance(got.train, TrainOptions)
+
+
+def test_a_section_in_a_section_is_read_like_the_others(tmp_path):
+    often = CheckpointOptions(every_steps=7, keep=5)
+    RunFolder(tmp_path).write_config(RunConfig(train=TrainOptions(epochs=7, checkpoint=often)))
+    assert read_with_run(tmp_path).train.checkpoint == often
+    got = read_with_run(tmp_path, "--train.checkpoint.keep", "1")
+    assert got.train == TrainOptions(epochs=7, checkpoint=replace(often, keep=1))
+    with pytest.raises(StitchError, match=r"train\.checkpoint\.keep must be at least 0; got -1"):
+        read_with_run(tmp_path, "--train.checkpoint.keep=-1")
 
 
 @pytest.mark.parametrize("data", [DataConfig(train="-x"), DataConfig(train="a b=c", val="3")])

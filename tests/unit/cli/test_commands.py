@@ -324,7 +324,7 @@ OPTIONS = {
     "fit": {*keys(RunConfig()), "config", "run", "overwrite", "trust_code"},
     "train": {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "train."))),
-        *("seed", "device", "trust_code", "overwrite"),
+        *("seed", "device", "trust_code", "overwrite", "resume"),
     },
     "sweep": {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "sweep."))),

@@ -72,6 +72,22 @@ def test_epochs_and_seeds_augment_differently(spec, augment):
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("augment", ["crop_flip", "rand_augment"])
+def test_a_later_start_gives_the_same_batches_and_reads_no_other_image(folder, spec, augment, workers):
+    source = FolderImages(folder)
+    options = {"batch_size": 2, "shuffle_seed": 3, "epoch": 1, "augment": augment, "workers": workers}
+    batches = list(image_loader(source, spec, **options))
+    files = sorted(folder.rglob("*.png"))
+    for index in image_order(source, shuffle_seed=3, epoch=1)[:4]:
+        files[index].unlink()  # reading it would fail
+    later = list(image_loader(source, spec, start=2, **options))
+    assert len(later) == len(batches) - 2
+    for got, wanted in zip(later, batches[2:], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
+    assert not list(image_loader(source, spec, start=len(batches), **options))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("augment", ["crop_flip", "rand_augment"])
 def test_no_global_random_state_changes(folder, spec, augment, workers):
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     whole(
@@ -151,6 +167,7 @@ def test_float_images_pass_and_may_shift(folder):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"workers": -1}, "workers is -1"),
         ({"epoch": -1}, "epoch is -1"),
+        ({"start": -1}, "start is -1"),
         ({"limit": 0}, "limit is 0"),
         ({"shuffle_seed": -1}, "shuffle_seed is -1"),
         ({"augment": "cutmix"}, "Unknown augmentation 'cutmix'"),

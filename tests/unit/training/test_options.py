@@ -3,6 +3,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from stitchable.errors import StitchError
+from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.options import TrainOptions
 
 
@@ -11,6 +12,9 @@ from stitchable.training.options import TrainOptions
     [
         {"epochs": 0},
         {"batch_size": 0},
+        {"accumulate": 0},
+        {"ema": 0.0},
+        {"ema": 1.0},
         {"lr": -1e-9},
         {"lr": float("nan")},
         {"layer_lr": -1.0},
@@ -67,3 +71,17 @@ def test_options_do_not_change():
     for field in fields(options):
         with pytest.raises(FrozenInstanceError):
             setattr(options, field.name, getattr(options, field.name))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"every_steps": 0}, {"every_minutes": 0.0}, {"keep": -1}, {"probe_images": -1}], ids=str
+)
+def test_checkpoints_have_ranges_too(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(StitchError, match=rf"^train\.checkpoint\.{name} must be .*; got {value}\.$"):
+        CheckpointOptions(**wrong)
+
+
+def test_checkpoints_go_by_steps_or_by_minutes():
+    with pytest.raises(StitchError, match=r"every_steps and \.every_minutes\. Give one of them"):
+        CheckpointOptions(every_steps=5, every_minutes=1.0)

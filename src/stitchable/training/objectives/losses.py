@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from stitchable.network import StitchedNetwork
@@ -30,6 +31,23 @@ class Losses:
     def value(self) -> float:
         """The total as a number."""
         return float(self.total.detach())
+
+    def detached(self) -> Losses:
+        """The same, off the graph."""
+        return replace(self, total=self.total.detach())
+
+
+def weighted(parts: Sequence[tuple[float, Losses]]) -> Losses:
+    """Losses of a batch from those of its pieces, each with its share of the images."""
+    if len(parts) == 1:
+        return parts[0][1]
+    total = torch.stack([share * losses.total for share, losses in parts]).sum()
+    first = parts[0][1]
+    return Losses(
+        total,
+        {key: sum(share * each.per_stitch[key] for share, each in parts) for key in first.per_stitch},
+        {key: sum(share * each.terms[key] for share, each in parts) for key in first.terms},
+    )
 
 
 class Objective(Protocol):

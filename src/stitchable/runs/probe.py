@@ -1,0 +1,80 @@
+"""A small measure of the whole network after each epoch, and the network where it was best."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from stitchable.data.image_source import ImageSource
+from stitchable.data.loader import image_loader
+from stitchable.evaluation.sweep import tally
+from stitchable.network import StitchedNetwork
+from stitchable.runs.config import DataConfig
+from stitchable.runs.folder import RunFolder
+from stitchable.runs.images import open_for
+from stitchable.space.prune import sample_members
+from stitchable.stitch import Stitch
+from stitchable.training.options import TrainOptions
+
+STITCHES = 8
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The same few stitches on the same few held-out images, whenever it is asked.
+
+    The training loss is no measure of an epoch: each step's is that of another stitch and another batch.
+
+    Attributes:
+        run: Its ``best/`` is written.
+        network: What is measured, as it is at the time.
+        source: Held-out images.
+        stitches: The anchors and eight others, drawn with the training's seed.
+        images: How many of the images to use.
+        batch_size: Images per forward pass.
+        workers: Processes that read images.
+    """
+
+    run: RunFolder
+    network: StitchedNetwork
+    source: ImageSource
+    stitches: tuple[Stitch, ...]
+    images: int
+    batch_size: int
+    workers: int
+
+    @classmethod
+    def of(
+        cls, run: RunFolder, network: StitchedNetwork, *, data: DataConfig, options: TrainOptions, seed: int
+    ) -> Probe | None:
+        """The probe that ``options`` ask for, if any.
+
+        Raises:
+            StitchError: There are no held-out images, or they are not the anchors'.
+        """
+        images = options.checkpoint.probe_images
+        if not images:
+            return None
+        source = open_for(network, data, "val")
+        count = min(network.space.count, len(network.anchors) + STITCHES)
+        stitches = tuple(sample_members(network.space, count, seed=seed))
+        return cls(run, network, source, stitches, images, options.batch_size, data.workers)
+
+    def loss(self) -> float:
+        """Mean over the stitches of their mean cross-entropy in nats."""
+        loader = image_loader(
+            self.source,
+            self.network.input_spec,
+            batch_size=min(self.batch_size, len(self.source)),
+            limit=self.images,
+            workers=self.workers,
+        )
+        found = tally(self.network, self.stitches, loader)
+        return sum(each.loss / each.images for each in found) / len(found)
+
+    def keep(self, loss: float) -> None:
+        """Write the network as it is into ``best/``, with its loss in ``probe.json``."""
+        self.network.save_pretrained(self.run.best)
+        told = {"loss": loss, "images": min(self.images, len(self.source))}
+        text = json.dumps({**told, "stitches": [str(stitch) for stitch in self.stitches]}, indent=1)
+        (self.run.best / "probe.json").write_text(f"{text}\n", encoding="utf-8")

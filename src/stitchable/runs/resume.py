@@ -1,0 +1,140 @@
+"""Going on with a training: what must be as it was, and the log up to where it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stitchable import __version__
+from stitchable.anchors.store import WEIGHTS
+from stitchable.data.image_source import ImageSource
+from stitchable.errors import StitchError
+from stitchable.runs.config import DataConfig
+from stitchable.runs.folder import RunFolder
+from stitchable.training.checkpoint import Checkpoint, newest_checkpoint
+from stitchable.training.options import TrainOptions
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides the numbers that a training comes to.
+
+    Attributes:
+        exactly: What must be the same for a training to go on: the options, the seed, the images, the
+            fitted network, stitchable's version, the number of processes. When checkpoints are written, who
+            reads images and what they are held in is not among it.
+        rounding: What the last bits hang on besides; another value is worth a note.
+    """
+
+    exactly: Mapping[str, Any]
+    rounding: Mapping[str, Any]
+
+    def as_data(self) -> dict[str, Any]:
+        """For a checkpoint, JSON-ready."""
+        return {"exactly": dict(self.exactly), "rounding": dict(self.rounding)}
+
+
+def identity_of(
+    run: RunFolder,
+    *,
+    data: DataConfig,
+    source: ImageSource,
+    options: TrainOptions,
+    seed: int,
+    device: torch.device,
+) -> Identity:
+    """Identity of a training that is about to begin."""
+    train = {key: value for key, value in asdict(options).items() if key != "checkpoint"}
+    exactly = {
+        "train": train,
+        "seed": seed,
+        "data.train": data.train,
+        "labels": hashlib.sha256(source.labels.numpy().tobytes()).hexdigest()[:12],
+        "fitted": hashlib.sha256((run.fitted / WEIGHTS).read_bytes()).hexdigest()[:12],
+        "stitchable": __version__,
+        "processes": 1,
+    }
+    rounding = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    return Identity(_as_read(exactly), _as_read(rounding))
+
+
+def checkpoint_to_go_on_from(run: RunFolder, identity: Identity) -> tuple[Checkpoint | None, list[str]]:
+    """The newest whole checkpoint of a run, and what is worth saying about it, a line each.
+
+    Returns:
+        ``None`` where the run has no checkpoint.
+
+    Raises:
+        StitchError: Going on would not be exact: each value that differs is named as it was and as it is.
+            Or no checkpoint is whole.
+    """
+    found, notes = newest_checkpoint(run.checkpoints)
+    if found is None:
+        return None, notes
+    was = found.values["identity"]
+    changed = list(_changes(was["exactly"], identity.exactly))
+    if changed:
+        raise StitchError(
+            f"{run.path} has an unfinished training of {found.step} steps that would not go on as it began: "
+            f"{'; '.join(changed)}. Give the former values, or begin anew with --resume never."
+        )
+    notes.append(f"going on after step {found.step}, from {run.checkpoints}")
+    changed = list(_changes(was["rounding"], identity.rounding))
+    if changed:
+        notes.append(f"the last bits may differ from those of one go: {'; '.join(changed)}")
+    return found, notes
+
+
+def cut_log(path: Path, steps: int) -> int:
+    """Shorten a log to its first ``steps`` lines; a last line that broke off is dropped.
+
+    Returns:
+        The number of lines that are left: fewer than ``steps`` where some are missing.
+    """
+    return _cut(path, lambda count, _: count < steps)
+
+
+def cut_guard_log(path: Path, steps: int) -> None:
+    """Shorten a guard's log to what was measured after ``steps`` steps or fewer."""
+    _cut(path, lambda _, line: bool(json.loads(line)["step"] <= steps))
+
+
+def _cut(path: Path, stays: Callable[[int, bytes], bool]) -> int:
+    if not path.is_file():
+        return 0
+    end = count = 0
+    with path.open("rb") as log:
+        for line in log:
+            if not line.endswith(b"\n") or not stays(count, line):
+                break
+            end, count = end + len(line), count + 1
+    with path.open("rb+") as log:
+        log.truncate(end)
+    return count
+
+
+def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    before, after = dict(_flat(was)), dict(_flat(now))
+    for key in dict.fromkeys([*before, *after]):
+        if before.get(key) != after.get(key):
+            yield f"{key} was {before.get(key)}, now {after.get(key)}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _as_read(values: dict[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back, tuples as lists."""
+    read: dict[str, Any] = json.loads(json.dumps(values))
+    return read

@@ -1,0 +1,113 @@
+"""How the anchors' blocks are run in training: compiled, or without keeping their activations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from stitchable.errors import StitchError
+from stitchable.network import StitchedNetwork
+from stitchable.training.engine_options import EngineOptions
+
+if TYPE_CHECKING:
+    from stitchable.anchors.anchor import Anchor
+    from stitchable.anchors.split import Part
+
+
+@contextmanager
+def prepared(network: StitchedNetwork, options: EngineOptions) -> Iterator[None]:
+    """The network as the options want it run; afterwards it is as before, names and hooks included.
+
+    Raises:
+        StitchError: It is to be compiled and no compiler works here.
+    """
+    with ExitStack() as stack:
+        if options.deterministic:
+            stack.enter_context(_deterministic())
+        for anchor in network.anchors.values() if options.compile else ():
+            stack.enter_context(_compiled(anchor))
+        if options.compile:
+            stack.enter_context(_many_compiled(next(network.parameters()).device))
+        for anchor in network.anchors.values() if options.checkpoint_activations else ():
+            stack.enter_context(_forgetful(anchor))
+        yield
+
+
+@contextmanager
+def _compiled(anchor: Anchor) -> Iterator[None]:
+    names = dict.fromkeys(name for part in anchor.split.blocks for name in part.uses)
+    found = dict(anchor.model.named_modules())
+    modules: list[Any] = [found[name] for name in names if isinstance(found.get(name), nn.Module)]
+    for module in modules:
+        module.compile()  # in place: unlike a wrapper's, the names of its parameters stay
+    try:
+        yield
+    finally:
+        for module in modules:
+            module._compiled_call_impl = None
+
+
+@contextmanager
+def _many_compiled(device: torch.device) -> Iterator[None]:
+    """Make sure that there is a compiler, and let each block have its own code."""
+    import torch._dynamo.config as dynamo
+
+    try:
+        torch.compile(_something)(torch.zeros(1, device=device))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120]
+        raise StitchError(
+            f"train.compile finds no compiler that works here ({reason}). Install one (g++ for the CPU), or "
+            "leave train.compile out."
+        ) from error
+    # Blocks of one class share their code object, and by default only eight kinds of it are compiled.
+    with dynamo.patch(recompile_limit=1024, accumulated_recompile_limit=4096):
+        yield
+
+
+def _something(x: Tensor) -> Tensor:
+    return x.sin() + 1  # a builtin such as torch.neg alone would not be compiled at all
+
+
+@contextmanager
+def _forgetful(anchor: Anchor) -> Iterator[None]:
+    before = anchor.split
+    anchor.split = replace(before, blocks=tuple(_recomputed(part) for part in before.blocks))
+    try:
+        yield
+    finally:
+        anchor.split = before
+
+
+def _recomputed(part: Part) -> Part:
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return part.run(model, x)
+        out: Tensor = checkpoint(part.run, model, x, use_reentrant=False)
+        return out
+
+    return replace(part, run=run)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.benchmark,
+    )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS wants, read at its first call
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = before[2]

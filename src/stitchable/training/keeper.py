@@ -1,0 +1,114 @@
+"""When the state of a training is written, and what happens when it is asked to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from stitchable.errors import Interrupted
+from stitchable.training.checkpoint import Checkpoint, write_checkpoint
+from stitchable.training.checkpoint_options import CheckpointOptions
+from stitchable.training.interrupt import Wish
+from stitchable.training.state import TrainState
+
+LEAST_SECONDS, SHARE = 60.0, 0.01
+SLOW_DISK = 100e6  # bytes per second: what the first writing is expected to do at least
+
+
+class Keeper:
+    """Writes checkpoints of a training, and restores the one that it begins from.
+
+    Args:
+        folder: Where the checkpoints are.
+        options: See `CheckpointOptions`.
+        found: The checkpoint to begin from, if any.
+        identity: Plain data that a checkpoint is to carry, to be compared before another training goes on.
+        wish: Is looked at after each step.
+        before: Called before each writing, so that a log is on the disk no later than the checkpoint.
+        probe: Gives a loss of the network, called after each epoch.
+        keep_best: Called when the probe's loss is the lowest so far, with that loss.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        options: CheckpointOptions,
+        *,
+        found: Checkpoint | None = None,
+        identity: Mapping[str, Any] | None = None,
+        wish: Wish | None = None,
+        before: Callable[[], None] | None = None,
+        probe: Callable[[], float] | None = None,
+        keep_best: Callable[[float], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder, self.options, self.found = folder, options, found
+        self._identity, self._wish = dict(identity or {}), wish or Wish()
+        self._before, self._probe, self._keep_best, self._clock = before, probe, keep_best, clock
+        self._written = found.step if found else 0
+        self._last, self._cost = clock(), 0.0
+
+    def start(self, state: TrainState) -> None:
+        """Put the state where the checkpoint that was found says."""
+        if self.found is not None:
+            state.restore(self.found)
+            self.found = None  # its tensors are as large as the training's own
+        held = sum(each.numel() * each.element_size() for each in state.network.parameters())
+        self._cost = 3 * held / SLOW_DISK  # with two moments; measured from the first writing on
+        self._last = self._clock()
+
+    def after_step(self, state: TrainState) -> None:
+        """Write a checkpoint if one is due.
+
+        Raises:
+            Interrupted: A signal has asked to stop; the checkpoint is written before.
+        """
+        if self._wish.signal is not None:
+            self.write(state)
+            raise Interrupted(self._farewell(state.step), signal=self._wish.signal)
+        if self._due(state.step):
+            self.write(state)
+
+    def after_epoch(self, state: TrainState) -> None:
+        """Measure the network, and keep it if it is the best so far."""
+        if self._probe is None:
+            return
+        with state.average.in_place() if state.average else nullcontext():
+            loss = self._probe()
+            if state.lowest_probe is None or loss < state.lowest_probe:
+                state.lowest_probe = loss
+                if self._keep_best:
+                    self._keep_best(loss)
+
+    def write(self, state: TrainState) -> None:
+        """Write a checkpoint now, unless that of this very step is there."""
+        if not self.options.keep or self._written == state.step:
+            return
+        began = self._clock()
+        taken = state.checkpoint()
+        if self._before:
+            self._before()
+        values = {**taken.values, "identity": self._identity}
+        write_checkpoint(self.folder, Checkpoint(taken.step, values, taken.tensors), keep=self.options.keep)
+        self._written, self._last = state.step, self._clock()
+        self._cost = self._last - began
+
+    def _farewell(self, step: int) -> str:
+        if not self.options.keep:
+            return f"Interrupted after {step} steps; none is kept, since train.checkpoint.keep is 0."
+        return (
+            f"Interrupted after {step} steps, which are kept in {self.folder}. "
+            "The same command again goes on from there."
+        )
+
+    def _due(self, step: int) -> bool:
+        options = self.options
+        if options.every_steps is not None:
+            return step % options.every_steps == 0
+        if options.every_minutes is not None:
+            return self._clock() - self._last >= 60 * options.every_minutes
+        return self._clock() - self._last >= max(LEAST_SECONDS, self._cost / SHARE)
