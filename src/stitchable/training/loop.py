@@ -147,10 +147,8 @@ def train(
                     sampler.observe(state.step, losses.per_stitch)
                     state.counts.update(map(str, stitches))
                     macs = shared_macs(network.space, stitches)
-                    state.macs_run, state.macs_alone = (
-                        state.macs_run + macs.run,
-                        state.macs_alone + macs.alone,
-                    )
+                    state.macs_run += macs.run
+                    state.macs_alone += macs.alone
                     if on_step:
                         on_step(_record(state, losses, len(images)))
                     if guard:

@@ -118,7 +118,7 @@ class TrainOptions(StepOptions, EngineOptions):
             **self._engine_rules(),
             "batch_size": (
                 self.batch_size >= 1 and paired,
-                "at least 1, and with mixup or cutmix an even number for each piece",
+                "at least 1, and even with mixup or cutmix, in every piece",
             ),
             "layer_lr": (fine, "at least 0"),
             "lr_multipliers": (factors, "factors of at least 0"),

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from stitchable.runs.resume import cut_log
 from stitchable.runs.train import train_run
 from stitchable.training.checkpoint import checkpoints
 from stitchable.training.checkpoint_options import CheckpointOptions
+from stitchable.training.guard_options import GuardOptions
+from stitchable.training.objective_options import ObjectiveOptions
+from stitchable.training.samplers.options import SamplerOptions
 
 EVERY = CheckpointOptions(every_steps=1, keep=2)
 
@@ -49,8 +53,6 @@ def outcome(lines):
 @pytest.fixture
 def whole(fitted, tmp_path, digits, options, outcome):
     """What a training comes to that nobody interrupts."""
-    import shutil
-
     path = Path(shutil.copytree(fitted, tmp_path / "whole"))
     train_run(RunFolder(path), data=digits, options=options, seed=3)
     return outcome(path)
@@ -86,6 +88,29 @@ def test_stopped_again_and_again_it_comes_to_the_same(fitted, digits, options, o
     train_run(run, data=data, options=later, seed=3, on_note=notes.append)
     assert outcome(fitted)[:3] == whole[:3]
     assert [int(note.split()[4].rstrip(",")) for note in notes] == [1, 4, 5, 9, 10]
+
+
+def test_all_that_remembers_goes_on_too(fitted, tmp_path, digits, options, outcome, lines):
+    everything = replace(
+        options,
+        tune="low_rank",
+        rank=2,
+        batch_size=64,
+        accumulate=2,
+        sampler=SamplerOptions(kind="front", stitches_per_step=2),
+        objective=ObjectiveOptions(soft_distillation=1.0, teacher="end_anchor", mixup=0.5),
+        guard=GuardOptions(every=3, images=40, split="train", limit=0.5),
+    )
+    path = Path(shutil.copytree(fitted, tmp_path / "whole"))
+    train_run(RunFolder(path), data=digits, options=everything, seed=3)
+    run, steps = RunFolder(fitted), len(lines(path / "train.jsonl"))
+    for step in (0, 2, 3, 7, steps - 1):  # two of them right after a measurement
+        with pytest.raises(Interrupted):
+            train_run(run, data=digits, options=everything, seed=3, on_step=stop_after(step))
+    train_run(run, data=digits, options=everything, seed=3)
+    assert outcome(fitted) == outcome(path)
+    assert run.guard_file.read_text() == (path / "guard.jsonl").read_text()
+    assert len(lines(run.guard_file)) == 2 * (steps // 3) > 0  # two anchors
 
 
 def test_cut_off_while_it_puts_its_things_away_it_still_comes_to_the_same(

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from stitchable.errors import StitchError
-from stitchable.stitch import Stitch
 from stitchable.training.loop import train
 from stitchable.training.options import TrainOptions
-from stitchable.training.samplers import UniformSampler
+from stitchable.training.samplers.schedule import ScheduleSampler
+from stitchable.training.samplers.uniform import UniformSampler
 
 
 def state(network):
@@ -109,7 +109,7 @@ def test_what_blocks_draw_is_a_function_of_seed_and_step(stitched_vits, labelled
     train(
         network,
         lambda epoch: [(images, labels)] * 6,
-        sampler=lambda step: Stitch.parse("medium[0:3]"),
+        sampler=ScheduleSampler(network.space, [["medium"]]),
         steps_per_epoch=6,
         options=TrainOptions(epochs=1, lr=0.0),
         on_step=lambda record: found.append(record.loss),

@@ -57,7 +57,7 @@ def test_whether_it_mixes():
         ({"tune": "layer"}, r"Unknown train\.tune 'layer'\. Nearest: layers"),
         (
             {"batch_size": 7, "objective": ObjectiveOptions(mixup=0.1)},
-            r"train\.batch_size must be at least 1, and even with mixup or cutmix; got 7",
+            r"train\.batch_size must be at least 1, and even with mixup or cutmix, in every piece; got 7",
         ),
     ],
 )

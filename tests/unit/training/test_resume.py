@@ -3,14 +3,15 @@ import torch
 
 from stitchable.errors import Interrupted, StitchError
 from stitchable.space.draw import uniform_index
-from stitchable.stitch import Stitch
 from stitchable.training.checkpoint import checkpoints, newest_checkpoint, read_checkpoint
 from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.interrupt import Wish
 from stitchable.training.keeper import Keeper
 from stitchable.training.loop import train
 from stitchable.training.options import TrainOptions
-from stitchable.training.samplers import UniformSampler
+from stitchable.training.samplers.sampler import Sampler
+from stitchable.training.samplers.schedule import ScheduleSampler
+from stitchable.training.samplers.uniform import UniformSampler
 
 EPOCHS, BATCHES = 2, 3
 EVERY = CheckpointOptions(every_steps=1, keep=100)
@@ -92,22 +93,23 @@ def test_from_every_checkpoint_training_comes_to_the_same_bits(
         assert same(state(again), state(plain)), place.name
 
 
-class Learner:
-    """A sampler whose choice depends on all that it was asked before."""
+class Learner(Sampler):
+    """A sampler whose choice depends on all that it was told before."""
 
     def __init__(self, space):
-        self.space, self.asked = space, []
+        self.space, self.told = space, []
 
     def __call__(self, step, rank=0):
-        chosen = self.space[uniform_index(self.space.count, *map(str, self.asked), "next")]
-        self.asked.append(str(chosen))
-        return chosen
+        return (self.space[uniform_index(self.space.count, *self.told, "next")],)
+
+    def observe(self, step, losses):
+        self.told += [f"{stitch} {loss}" for stitch, loss in losses.items()]
 
     def state_dict(self):
-        return {"asked": list(self.asked)}
+        return {"told": list(self.told)}
 
     def load_state_dict(self, state):
-        self.asked = list(state["asked"])
+        self.told = list(state["told"])
 
 
 def test_a_sampler_that_remembers_remembers(stitched_vits, trained, tmp_path):
@@ -151,7 +153,7 @@ def test_a_network_that_is_not_finite_is_not_kept(stitched_vits, trained, tmp_pa
             network,
             TrainOptions(epochs=EPOCHS),
             keeper=Keeper(tmp_path, EVERY),
-            sampler=lambda step: Stitch.parse("medium[0:3]"),
+            sampler=ScheduleSampler(network.space, [["medium"]]),
             on_step=second,
         )
     assert [place.name for place in checkpoints(tmp_path)] == ["step_000000001"]
