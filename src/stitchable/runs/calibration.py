@@ -12,8 +12,25 @@ from stitchable.errors import StitchError
 from stitchable.evaluation.batch_norm import norms_behind_joint
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig, SweepConfig
+from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
 from stitchable.stitch import Stitch
+
+IMAGES = 1000  # where the options leave it open
+
+
+def calibration_options(options: SweepConfig, run: RunFolder, *, trained: bool) -> SweepConfig:
+    """The options with a number of calibration images, where they leave it open.
+
+    Args:
+        options: As given.
+        run: Says how its network was trained.
+        trained: Whether the trained network is meant, or the fitted one.
+    """
+    if options.calibration_images is not None:
+        return options
+    kept = trained and run.read_config()["train"]["batch_norm"] == "frozen"
+    return replace(options, calibration_images=0 if kept else IMAGES)
 
 
 def calibration_batches(
@@ -36,7 +53,7 @@ def calibration_batches(
     Raises:
         StitchError: No training images are named, or they do not fit.
     """
-    wanted = options.calibration_images
+    wanted = IMAGES if options.calibration_images is None else options.calibration_images
     steps = network.space.steps
     if not wanted or not any(norms_behind_joint(network.anchors, steps(stitch)) for stitch in stitches):
         return None

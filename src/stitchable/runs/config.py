@@ -82,16 +82,20 @@ class SweepConfig:
         batch_size: Images per forward pass.
         stitches: How many stitches to measure, drawn from the space with the anchors; ``None`` means all.
         calibration_images: Training images on which the BatchNorm statistics behind a joint are adjusted
-            to each path; 0 keeps the anchors' own. Families without BatchNorm never read them.
+            to each path; 0 keeps the anchors' own. ``None`` takes 1,000, and none for a network that was
+            trained with frozen statistics: its weights have got used to these. Families without BatchNorm
+            never read them.
     """
 
     images: int | None = None
     batch_size: int = 250
     stitches: int | None = None
-    calibration_images: int = 1000
+    calibration_images: int | None = None
 
     def __post_init__(self) -> None:
-        if self.calibration_images < 0 or self.calibration_images == 1:
+        if self.calibration_images is not None and (
+            self.calibration_images < 0 or self.calibration_images == 1
+        ):
             raise StitchError(
                 f"sweep.calibration_images must be 0 or at least 2; got {self.calibration_images}."
             )

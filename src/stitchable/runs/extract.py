@@ -10,7 +10,7 @@ from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.evaluation.extract import extract_calibrated
 from stitchable.network import StitchedNetwork
-from stitchable.runs.calibration import calibration_batches
+from stitchable.runs.calibration import calibration_batches, calibration_options
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.subnetwork import Subnetwork
@@ -34,7 +34,8 @@ def extract_run(
         out: A new or empty folder.
         data: Its ``train`` images are used where the stitch has BatchNorm behind a joint.
         options: ``calibration_images`` and ``batch_size`` say how the statistics of these layers are
-            adjusted, as the sweep does; 0 images keep the network's.
+            adjusted, as the sweep does; 0 images keep the network's, and so does a network that was trained
+            with frozen statistics unless they name a number.
         device: Where they are adjusted.
         trust_code: Allow the run's own architecture files to run.
 
@@ -51,7 +52,8 @@ def extract_run(
     images = torch.randn((2, *spec.size), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         _demand(torch.equal(sub(images), network(images, stitch)), "The extracted module", stitch)
-        batches = calibration_batches(network, [sub.stitch], data or DataConfig(), options or SweepConfig())
+        chosen = calibration_options(options or SweepConfig(), run, trained=run.is_trained)
+        batches = calibration_batches(network, [sub.stitch], data or DataConfig(), chosen)
         if batches is not None:
             sub = extract_calibrated(network.to(choose_device(device)), stitch, batches).to("cpu")
         expected = sub(images)

@@ -12,7 +12,7 @@ from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow, write_curve
 from stitchable.evaluation.sweep import sweep, tally
 from stitchable.network import StitchedNetwork
-from stitchable.runs.calibration import calibration_batches
+from stitchable.runs.calibration import calibration_batches, calibration_options
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
@@ -71,7 +71,8 @@ def sweep_run(
         limit=options.images,
         workers=data.workers,
     )
-    calibration = calibration_batches(network, stitches, data, options)
+    chosen = calibration_options(options, run, trained=trained)
+    calibration = calibration_batches(network, stitches, data, chosen)
     if on_start:
         on_start(len(stitches), min(options.images or len(source), len(source)))
     originals = None

@@ -22,7 +22,9 @@ from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.report import report_run
 from stitchable.runs.sweep import sweep_run
+from stitchable.runs.train import train_run
 from stitchable.subnetwork import Subnetwork
+from stitchable.training.options import TrainOptions
 
 SOME = SweepConfig(images=120, batch_size=40, calibration_images=90)
 
@@ -99,6 +101,22 @@ def test_images_are_needed_and_asked_for(run, tmp_path, digits, contents):
             extract_run(run, "shallow[0:2]+deep[2:7]", tmp_path / "model", data=data, options=SOME)
         assert contents(tmp_path) == before
     extract_run(run, "deep", tmp_path / "anchor", options=SOME)  # nothing lies behind a joint
+
+
+@pytest.mark.parametrize(("batch_norm", "adjusted"), [("frozen", None), ("running", 1000)])
+def test_left_open_it_depends_on_how_the_weights_were_trained(run, digits, tmp_path, batch_norm, adjusted):
+    open_ = replace(SOME, calibration_images=None)
+    before = sweep_run(run, data=digits, options=open_)
+    assert {row.calibration_images for row in stitched(before)} == {1000}
+    options = TrainOptions(epochs=1, batch_size=200, augment="none", batch_norm=batch_norm)
+    train_run(run, data=digits, options=options)
+    for weights, wanted in (("fitted", 1000), ("trained", adjusted)):
+        rows = sweep_run(run, data=digits, options=open_, weights=weights)
+        assert {row.calibration_images for row in stitched(rows)} == {wanted}
+    sub = extract_run(run, "shallow[0:2]+deep[2:7]", tmp_path / "model", data=digits, options=open_)
+    assert sub.calibration_images == adjusted
+    named = extract_run(run, "shallow[0:2]+deep[2:7]", tmp_path / "named", data=digits, options=SOME)
+    assert named.calibration_images == 90
 
 
 def test_families_without_batch_norm_never_ask(measured, tmp_path):
