@@ -32,7 +32,7 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
         "images": 50,
         "batch_size": 20,
         "stitches": None,
-        "calibration_images": 1000,
+        "calibration_images": None,
     }
 
 
