@@ -37,7 +37,8 @@ class StepRecord:
         stitches: Ids of the stitches that were trained, the dearest first.
         loss: What was minimised: the objective's mean over the stitches.
         losses: For each stitch its part of the loss.
-        lr: Learning rate of the anchors, multipliers apart.
+        lr: Learning rate of the anchors, or of what joints own of them where they are frozen; multipliers
+            apart.
         layer_lr: Learning rate of the stitching layers.
         images: Number of images in the batch.
         seconds: Since training began, pauses between an interruption and going on left out.
@@ -213,7 +214,7 @@ def _record(state: TrainState, losses: Losses, images: int) -> StepRecord:
         stitches=[str(stitch) for stitch in losses.per_stitch],
         loss=losses.value,
         losses=list(losses.per_stitch.values()),
-        lr=lrs.get("anchors", 0.0),
+        lr=lrs.get("anchors", lrs.get("behind", 0.0)),
         layer_lr=lrs.get("layers", 0.0),
         images=images,
         seconds=round(state.seconds, 3),
