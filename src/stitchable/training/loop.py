@@ -37,6 +37,7 @@ class StepRecord:
         stitches: Ids of the stitches that were trained, the dearest first.
         loss: What was minimised: the objective's mean over the stitches.
         losses: For each stitch its part of the loss.
+        terms: For each term of the objective its mean over the stitches that it was asked for, not weighted.
         lr: Learning rate of the anchors, or of what joints own of them where they are frozen; multipliers
             apart.
         layer_lr: Learning rate of the stitching layers.
@@ -49,6 +50,7 @@ class StepRecord:
     stitches: list[str]
     loss: float
     losses: list[float]
+    terms: dict[str, float]
     lr: float
     layer_lr: float
     images: int
@@ -214,6 +216,7 @@ def _record(state: TrainState, losses: Losses, images: int) -> StepRecord:
         stitches=[str(stitch) for stitch in losses.per_stitch],
         loss=losses.value,
         losses=list(losses.per_stitch.values()),
+        terms=dict(losses.terms),
         lr=lrs.get("anchors", lrs.get("behind", 0.0)),
         layer_lr=lrs.get("layers", 0.0),
         images=images,

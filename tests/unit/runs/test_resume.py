@@ -15,9 +15,9 @@ from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.extract import extract_run
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.resume import cut_log
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
+from stitchable.runs.training_logs import cut_log
 from stitchable.training.checkpoint import checkpoints
 from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.guard_options import GuardOptions
