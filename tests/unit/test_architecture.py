@@ -44,8 +44,8 @@ TABLE = {
     "initialization evaluation "
     "training tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
-    "cli": "errors stitch units device ranks space anchors network evaluation training tracking report runs demo "
-    "stitchable",
+    "cli": "errors stitch units device ranks space anchors network evaluation training tracking report runs "
+    "demo stitchable",
     "__main__": "cli",
 }
 ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}
