@@ -246,7 +246,7 @@ def read_anchor_text(text: str) -> tuple[str | None, str, dict[str, Any], str | 
         >>> read_anchor_text("vit_tiny_patch16_224?depth=2&drop_path_rate=0.1")
         (None, 'vit_tiny_patch16_224', {'depth': 2, 'drop_path_rate': 0.1}, None)
     """
-    front, _, weights = text.partition("@")
+    front, _, weights = text.strip().partition("@")
     front, question, words = front.partition("?")
     name, equals, rest = front.partition("=")
     source = (rest if equals else front).strip()
