@@ -22,6 +22,7 @@ def test_tensorboard_holds_each_point_once(follow):
         assert "config/text_summary" in events.Tags()["tensors"]
 
 
+@pytest.mark.slow  # MLflow and its data base take longer to load than all other tests here
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # SQLAlchemy's, of what MLflow asks of it
 def test_mlflow_holds_each_point_once(follow, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
