@@ -8,6 +8,7 @@ from typing import Literal
 from stitchable.errors import StitchError, check_choices
 from stitchable.space.build import SpaceOptions
 from stitchable.space.prune import PruneRule
+from stitchable.tracking.options import TrackOptions
 from stitchable.training.options import TrainOptions
 
 
@@ -114,9 +115,10 @@ class RunConfig:
     """Everything a run needs.
 
     Attributes:
-        anchors: Two or more of ``[name=]source[@weights]``; on the command line separated by commas. A
-            source is a timm name, a saved anchor's folder, or ``path/to/file.py:function``. Weights are a
-            ``.safetensors`` file, ``pretrained`` (timm's own; may use the network) or ``random``.
+        anchors: Two or more of ``[name=]source[?arguments][@weights]``; on the command line separated by
+            commas. A source is a timm name, a saved anchor's folder, or ``path/to/file.py:function``.
+            Arguments are timm's, such as ``drop_path_rate=0.1``. Weights are a ``.safetensors`` file,
+            ``pretrained`` (timm's own; may use the network) or ``random``.
         inputs: Name of the anchor whose image size and normalisation all are to take; the others convert.
             ``None`` refuses anchors that differ.
         space: Which stitches to allow.
@@ -124,6 +126,7 @@ class RunConfig:
         data: Where the images are.
         fit: How stitching layers are initialised.
         train: How the joint network is trained.
+        track: Where else that is told.
         sweep: How the curve is measured.
         seed: Of everything random.
         device: ``"auto"`` takes CUDA, then MPS, then the CPU.
@@ -136,6 +139,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     train: TrainOptions = field(default_factory=TrainOptions)
+    track: TrackOptions = field(default_factory=TrackOptions)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     seed: int = 0
     device: str = "auto"

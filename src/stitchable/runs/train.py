@@ -19,7 +19,9 @@ from stitchable.runs.probe import Probe
 from stitchable.runs.resume import checkpoint_to_go_on_from, identity_of
 from stitchable.runs.teaching import guard_images, load_teacher
 from stitchable.runs.training_logs import TrainingLogs
-from stitchable.training.anchor_drop import AnchorDropError
+from stitchable.tracking.options import TrackOptions
+from stitchable.tracking.tracking import Tracking
+from stitchable.training.anchor_drop import AnchorDropError, GuardRecord
 from stitchable.training.checkpoint import checkpoints, remove_checkpoints
 from stitchable.training.guard import AnchorGuard
 from stitchable.training.interrupt import signals_as_wish
@@ -37,6 +39,7 @@ def train_run(
     *,
     data: DataConfig,
     options: TrainOptions,
+    track: TrackOptions | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: Resume = "auto",
@@ -56,6 +59,7 @@ def train_run(
         run: A run that was fitted.
         data: Its ``train`` images are used, and its ``val`` images by the anchors' guard.
         options: See `TrainOptions`.
+        track: Who else is told how it goes; no part of what decides the numbers.
         seed: Of the stitches, the order of the images, their augmentation, and what blocks draw.
         device: See `choose_device`.
         resume: ``"auto"`` goes on with a training that was cut off, from its last checkpoint;
@@ -64,7 +68,7 @@ def train_run(
         trust_code: Allow the folder's own architecture files to run.
         on_start: Called with the number of steps.
         on_step: Called after each step.
-        on_note: Called with a line on what it goes on from.
+        on_note: Called with a line on what it goes on from, or on a library that tracks it no more.
 
     Raises:
         StitchError: The run is not fitted or trained already, training cannot go on, or not exactly.
@@ -75,6 +79,9 @@ def train_run(
     if run.is_trained and not overwrite and not unfinished:
         raise StitchError(f"{run.path} is trained already. Pass --overwrite to train it again from its fit.")
     config = run.read_config()
+    # Of several processes only one may tell: the others are to be given `TrackOptions()`.
+    track = track or TrackOptions()
+    tracking = Tracking(track, run.tracking, name=run.path.resolve().name, warn=on_note)
     where = choose_device(device)
     network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
     sampler = build_sampler(network.space, options.sampler, seed=seed)
@@ -92,23 +99,27 @@ def train_run(
     batches, steps = training_batches(source, network.input_spec, options, seed=seed, workers=data.workers)
     if on_start:
         on_start(steps * options.epochs)
+    done = found.step if found else 0
+    trained = {"data": {**config["data"], **asdict(data)}, "train": asdict(options), "seed": seed}
+    tracking.start({**config, **trained}, done=done)
     # From here on nothing is refused any more: the files of this training may take their places.
     if found is None:
         remove_checkpoints(run.checkpoints)
     logs = TrainingLogs(run, guarded=guard is not None)
-    notes += logs.cut(found.step if found else 0, steps=steps * options.epochs)
+    notes += logs.cut(done, steps=steps * options.epochs)
     if on_note:
         for note in notes:
             on_note(note)
 
-    def record(step: StepRecord) -> None:
-        logs.write(step)
-        if on_step:
-            on_step(step)
+    def record(each: StepRecord | GuardRecord) -> None:
+        logs.write(each)
+        tracking.write(each)
+        if on_step and isinstance(each, StepRecord):
+            on_step(each)
 
-    with logs, signals_as_wish() as wish, _naming_what_is_kept(run, network):
+    with logs, signals_as_wish() as wish, tracking, _naming_what_is_kept(run, network):
         if guard:
-            guard.on_record = logs.write
+            guard.on_record = record
         summary = train(
             network,
             batches,
@@ -130,13 +141,12 @@ def train_run(
             ),
             on_step=record,
         )
+        tracking.finish(summary)
     network.save_pretrained(run.network)
     # From here on nothing is lost: cut off now, it goes on from the last checkpoint, after all steps.
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
     _drop_what_was_of_another(run, keep_best=probe is not None)
-    run.write_config(
-        {**config, "data": {**config["data"], **asdict(data)}, "train": asdict(options), "seed": seed}
-    )
+    run.write_config({**config, **trained, "track": asdict(track)})
     logs.finish()
     remove_checkpoints(run.checkpoints)
     return summary
