@@ -64,7 +64,8 @@ def test_sweep_of_some_stitches_keeps_the_anchors(fitted, digits):
 
 def test_a_sweep_that_fails_loses_nothing(measured, corrupt, contents):
     before = contents(measured)
-    for data, message in ((DataConfig(val=str(corrupt)), r"bee/3\.png"), (DataConfig(), "No images named")):
+    whole = DataConfig(val=str(corrupt), corrupt_limit=0)
+    for data, message in ((whole, r"bee/3\.png"), (DataConfig(), "No images named")):
         with pytest.raises(StitchError, match=message):
             sweep_run(RunFolder(measured), data=data, options=SweepConfig())
         assert contents(measured) == before
