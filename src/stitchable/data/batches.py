@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from stitchable.data.draws import DRAWS, PREPARE, generator_of, global_generator, seed_of
-from stitchable.data.image_source import ImageSource, IndexedImages, decode_bytes
+from stitchable.data.image_source import ImageSource, IndexedImages
 from stitchable.data.memory import MemoryImages
 from stitchable.data.skipped import CorruptImageError
 from stitchable.data.transforms import ImageTransform
@@ -160,43 +159,3 @@ class IndexedBatches(BatchMaker[int]):
             rows = torch.as_tensor(items)
             return source.images[rows], source.labels[rows], rows, []
         return super()._prepared(items)
-
-
-class Sample(NamedTuple):
-    """An image of a stream as it comes, not decoded.
-
-    Attributes:
-        position: In the epoch, from 0.
-        image: Encoded; ``None`` where the stream holds none.
-        label: From 0.
-        source: Name of the stream.
-        key: What the stream calls it; may be empty.
-    """
-
-    position: int
-    image: bytes | None
-    label: int
-    source: str
-    key: str
-
-    @property
-    def where(self) -> str:
-        """What to call it in messages: without a key, the digest of its bytes."""
-        key = self.key or f"of SHA-256 {hashlib.sha256(self.image or b'').hexdigest()[:12]}"
-        return f"The image {key} of {self.source}"
-
-
-class StreamBatches(BatchMaker[Sample]):
-    """Batches of samples; one that does not read gives its place to the next one of its batch."""
-
-    def read(self, item: Sample) -> tuple[Image.Image | Tensor, int]:
-        """Decode."""
-        return decode_bytes(item.image, lambda: item.where), item.label
-
-    def number(self, item: Sample) -> int:
-        """The position in the epoch."""
-        return item.position
-
-    def stand_ins(self, items: Sequence[Sample], place: int) -> Iterator[Sample]:
-        """The image itself, then those after it in the batch; the first comes after the last."""
-        return (items[(place + step) % len(items)] for step in range(len(items)))

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stitchable.data.augment import Augment
-from stitchable.data.batches import IndexedBatches, StreamBatches
+from stitchable.data.batches import IndexedBatches
 from stitchable.data.draws import ORDER, WORKERS, generator_of
 from stitchable.data.image_source import ImageSource, IndexedImages
 from stitchable.data.memory import MemoryImages
+from stitchable.data.samples import StreamBatches
 from stitchable.data.skipped import Skipped
 from stitchable.data.stream import StreamImages, StreamOrder, check_order
 from stitchable.data.transforms import training_transform

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from stitchable.data.batches import Sample
 from stitchable.data.draws import ORDER, seed_of
 from stitchable.data.image_source import ImageSource
+from stitchable.data.samples import Sample
 from stitchable.errors import StitchError
 
 SHUFFLE_BUFFER = 2048  # encoded images that wait for their turn; about 230 MB of ImageNet's

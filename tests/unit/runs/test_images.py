@@ -58,7 +58,7 @@ def test_a_training_on_shards_goes_on_in_mid_epoch(fitted, shards, quick, tmp_pa
 
     with pytest.raises((KeyboardInterrupt, Interrupted)):
         train_run(run, data=shards, options=options, seed=3, on_step=stop)
-    with pytest.raises(StitchError, match="labels was .*, now"):
+    with pytest.raises(StitchError, match=r"labels was .*, now"):
         train_run(run, data=replace(shards, train_images=32), options=options, seed=3)
     train_run(run, data=replace(shards, workers=1), options=options, seed=3)
     ours, theirs = (each.network / "model.safetensors" for each in (run, whole))
