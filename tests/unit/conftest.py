@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,3 +227,34 @@ def corrupt(photos: Callable[..., Path]) -> Path:
     broken = root / "bee" / "3.png"
     broken.write_bytes(broken.read_bytes()[:40])
     return root
+
+
+def _one_of_several(
+    rank: int, count: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    import torch
+
+    from stitchable.ranks import joined
+
+    torch.set_num_threads(1)
+    own = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "MASTER_PORT": port}
+    os.environ.update({"MASTER_ADDR": "localhost", **{name: str(value) for name, value in own.items()}})
+    with joined(timeout_seconds=60) as ranks:
+        work(ranks, *arguments)
+
+
+@pytest.fixture
+def in_processes() -> Callable[..., None]:
+    """Runs ``work(ranks, *arguments)``, a function of a module, in so many processes that meet over gloo."""
+    import torch.multiprocessing as processes
+
+    def run(count: int, work: Callable[..., None], *arguments: Any) -> None:
+        multiprocessing.set_forkserver_preload(["torch", "stitchable.network"])  # imported once, not by each
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            port = probe.getsockname()[1]
+        processes.start_processes(
+            _one_of_several, (count, port, work, arguments), nprocs=count, start_method="forkserver"
+        )
+
+    return run

@@ -25,6 +25,7 @@ TABLE = {
     "units": "errors",
     "modes": "errors",
     "device": "errors",
+    "ranks": "errors",
     "cost": "errors feature",
     "space": "errors stitch feature cost",
     "layers": "errors feature",
@@ -34,15 +35,16 @@ TABLE = {
     "network": "errors stitch feature input_spec modes cost space layers anchors card subnetwork",
     "paths": "stitch space network",
     "data": "errors input_spec",
-    "initialization": "errors stitch feature modes device space layers network",
-    "evaluation": "errors stitch units modes device space anchors subnetwork network",
-    "training": "errors stitch modes device space network paths data",
+    "initialization": "errors stitch feature modes device ranks space layers network",
+    "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
+    "training": "errors stitch modes device ranks space network paths data",
     "report": "errors stitch units evaluation",
-    "runs": "errors stitch units input_spec modes device cost space anchors subnetwork network data "
+    "runs": "errors stitch units input_spec modes device ranks cost space anchors subnetwork network data "
     "initialization evaluation "
     "training report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
-    "cli": "errors stitch units device space anchors network evaluation training report runs demo stitchable",
+    "cli": "errors stitch units device ranks space anchors network evaluation training report runs demo "
+    "stitchable",
     "__main__": "cli",
 }
 ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}
