@@ -87,7 +87,7 @@ def image_loader(
             A last batch of fewer images than ranks is left out by those that have no share in it. Of a
             stream, each rank reads all and decodes its share.
         keep_full: What becomes of an image that does not read: the next one that does, as stored, takes its
-            place (of a stream: the next one of the rank's share of the batch), or the batch has one less.
+            place (of a stream: one of the next two of the batch of all ranks), or the batch has one less.
 
     Returns:
         Gives (images of shape ``(n, *spec.size)``, float32; labels of shape ``(n,)``, int64).
@@ -144,6 +144,7 @@ def image_loader(
             start=start,
             rank=rank,
             ranks=ranks,
+            keep_full=keep_full,
         )
     return ImageLoader(
         maker,

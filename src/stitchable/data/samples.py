@@ -37,17 +37,18 @@ class Sample(NamedTuple):
         return f"The image {key} of {self.source}"
 
 
-class StreamBatches(BatchMaker[Sample]):
-    """Batches of samples; one that does not read gives its place to the next one of its batch."""
+class StreamBatches(BatchMaker[Sequence[Sample]]):
+    """Batches of samples; each comes with those that may take its place, nearest first."""
 
-    def read(self, item: Sample) -> tuple[Image.Image | Tensor, int]:
-        """Decode."""
-        return decode_bytes(item.image, lambda: item.where), item.label
+    def read(self, item: Sequence[Sample]) -> tuple[Image.Image | Tensor, int]:
+        """Decode the first."""
+        sample = item[0]
+        return decode_bytes(sample.image, lambda: sample.where), sample.label
 
-    def number(self, item: Sample) -> int:
-        """The position in the epoch."""
-        return item.position
+    def number(self, item: Sequence[Sample]) -> int:
+        """The first's position in the epoch."""
+        return item[0].position
 
-    def stand_ins(self, items: Sequence[Sample], place: int) -> Iterator[Sample]:
-        """The image itself, then those after it in the batch; the first comes after the last."""
-        return (items[(place + step) % len(items)] for step in range(len(items)))
+    def stand_ins(self, items: Sequence[Sequence[Sample]], place: int) -> Iterator[Sequence[Sample]]:
+        """Each of the place's samples alone."""
+        return ((sample,) for sample in items[place])

@@ -13,6 +13,7 @@ from stitchable.data.samples import Sample
 from stitchable.errors import StitchError
 
 SHUFFLE_BUFFER = 2048  # encoded images that wait for their turn; about 230 MB of ImageNet's
+_STAND_INS = 2  # images that may take the place of one that does not read
 
 
 class StreamImages(ImageSource):
@@ -120,6 +121,9 @@ class StreamImages(ImageSource):
 class StreamOrder:
     """The batches of one rank from a stream, read in the process that iterates.
 
+    With each image come, where the batch is to stay full, the two that follow it in the batch of all ranks;
+    the first of the batch follows the last.
+
     Args:
         source: The stream.
         batch_size: And the others: see `stitchable.data.loader.image_loader`.
@@ -137,9 +141,11 @@ class StreamOrder:
         start: int,
         rank: int,
         ranks: int,
+        keep_full: bool,
     ) -> None:
         check_order(source, limit, shuffle_seed)
         self._source, self._size, self._start, self._share = source, batch_size, start, (rank, ranks)
+        self._candidates = 1 + _STAND_INS * keep_full
         self._limit, self._seed, self._epoch, self._drop_last = limit, shuffle_seed, epoch, drop_last
         self._count = len(source) if limit is None else min(limit, len(source))
 
@@ -147,12 +153,16 @@ class StreamOrder:
         last = not self._drop_last and self._count % self._size > self._share[0]
         return max(0, self._count // self._size + last - self._start)
 
-    def __iter__(self) -> Iterator[list[Sample]]:
+    def __iter__(self) -> Iterator[list[tuple[Sample, ...]]]:
         samples = self._source.samples(shuffle_seed=self._seed, epoch=self._epoch, limit=self._limit)
         rank, ranks = self._share
         left = islice(samples, self._start * self._size, None)
         for _ in range(len(self)):
-            yield list(islice(left, self._size))[rank::ranks]
+            batch = list(islice(left, self._size))
+            yield [
+                tuple(batch[(place + step) % len(batch)] for step in range(self._candidates))
+                for place in range(rank, len(batch), ranks)
+            ]
 
 
 def check_order(source: ImageSource, limit: int | None, shuffle_seed: int | None) -> None:

@@ -123,12 +123,22 @@ def test_an_image_that_does_not_read_is_named_and_replaced(shards, picture, spec
     with pytest.raises(StitchError, match=r"The image part/006 in .*train-0001\.tar .*does not read"):
         whole(image_loader(refusing, spec, **options))
     images, labels = whole(image_loader(source, spec, **options))
+    for rank in range(3 if workers == 0 else 0):
+        share, _ = whole(image_loader(source, spec, rank=rank, ranks=3, **options))
+        assert torch.equal(share, images[rank::3])
     assert [name.split(" in ")[0] for name in source.skipped.reasons] == ["The image part/006"]
     mended = open_images(shards(change={6: encoded(picture(seed=7))}))
     assert torch.equal(images, whole(image_loader(mended, spec, **options))[0])
     assert labels.tolist() == [0, 1, 2, 3, 0, 1, 3, 3, 0, 1, 2, 3, 0]
     left_out = image_loader(source, spec, batch_size=4)
     assert [len(told) for _, told in left_out] == [4, 4, 4, 1]  # written anew, they all read
+
+
+def test_three_in_a_row_that_do_not_read_are_too_many(shards, spec):
+    source = open_images(shards(change=dict.fromkeys((2, 3, 4), b"none")), corrupt_limit=3)
+    with pytest.raises(StitchError, match="No image reads that could stand in"):
+        whole(image_loader(source, spec, batch_size=13, keep_full=True))
+    assert len(whole(image_loader(source, spec, batch_size=13))[1]) == 10
 
 
 def test_splits_and_missing_shards(shards):

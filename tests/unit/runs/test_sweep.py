@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
     assert read_curve(run.curve_fitted) == rows
     assert not run.curve.exists()
     values = run.read_config()
-    assert values["data"] == {"train": "digits:train", "val": "digits:val", "workers": 0, "memory": False}
+    assert values["data"] == asdict(DataConfig(train="digits:train", val="digits:val"))
     assert values["sweep"] == {
         "images": 50,
         "batch_size": 20,
