@@ -17,8 +17,7 @@ from stitchable.data.image_source import ImageSource, IndexedImages
 from stitchable.data.memory import MemoryImages
 from stitchable.data.samples import StreamBatches
 from stitchable.data.skipped import Skipped
-from stitchable.data.stream import StreamImages
-from stitchable.data.stream_order import StreamOrder, check_order
+from stitchable.data.stream import StreamImages, StreamOrder, check_order
 from stitchable.data.transforms import training_transform
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
