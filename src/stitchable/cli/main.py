@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from stitchable import __version__
+from stitchable.cli.skipped import naming_skipped_images
 from stitchable.errors import Interrupted, StitchError, nearest
 
 COMMANDS = {
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        _dispatch(words)
+        with naming_skipped_images():
+            _dispatch(words)
         sys.stdout.flush()
     except StitchError as error:
         if debug:
