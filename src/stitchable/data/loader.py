@@ -49,6 +49,7 @@ def image_loader(
     limit: int | None = None,
     drop_last: bool = False,
     start: int = 0,
+    every: int = 1,
     rank: int = 0,
     ranks: int = 1,
 ) -> ImageLoader:
@@ -69,6 +70,7 @@ def image_loader(
         limit: At most this many images. Which ones depends on the source alone, see `image_order`.
         drop_last: Leave out a last batch that is smaller.
         start: Batches to leave out at the beginning; their images are not read.
+        every: Of the batches from there on, take the first of so many; the others are not read.
         rank: Which share of each batch to read: its images ``rank``, ``rank + ranks``, ``rank + 2 ranks`` …
         ranks: Number of processes that share each batch; the shares of a batch differ by one image at most.
             A last batch of fewer images than ranks is left out by those that have no share in it.
@@ -86,6 +88,7 @@ def image_loader(
         ("workers", workers, 0),
         ("epoch", epoch, 0),
         ("start", start, 0),
+        ("every", every, 1),
         ("ranks", ranks, 1),
     )
     for name, value, least in ranges:
@@ -109,7 +112,7 @@ def image_loader(
         _Batches(source, transform, seed, epoch),
         batch_sampler=[
             batch[rank::ranks].tolist()
-            for batch in order.split(batch_size)[start:]
+            for batch in torch.split(order, batch_size)[start::every]
             if len(batch) > rank and not (drop_last and len(batch) < batch_size)
         ],
         num_workers=workers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from stitchable.evaluation.batch_norm import (
     PathStatistics,
+    SeenMoments,
     batch_norms,
     check_seen,
     large_enough,
@@ -19,6 +21,7 @@ from stitchable.evaluation.batch_norm import (
 )
 from stitchable.evaluation.moments import Moments, moments_alone
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.space.steps import Step
 from stitchable.stitch import Stitch
 from stitchable.subnetwork import Subnetwork
@@ -42,6 +45,11 @@ class Node:
     adjusted: bool = False
 
 
+class _CalibrationBatch(NamedTuple):
+    images: int
+    moments: list[SeenMoments]  # for each of the trie's statistics
+
+
 class Trie:
     """The paths of some stitches, merged where they begin alike.
 
@@ -52,6 +60,8 @@ class Trie:
             two or more in each batch. With them every BatchNorm layer behind a joint gets statistics for
             each path to it, see `stitchable.evaluation.batch_norm`. They are read once, and not at all
             where no path needs them.
+        ranks: The processes that share the calibration: of all batches each gives those of its
+            `Ranks.share`, and all get the statistics of all batches, the same bits as one process.
 
     Attributes:
         calibrated: Positions of the stitches that have statistics of their own.
@@ -67,19 +77,21 @@ class Trie:
         stitches: Sequence[Stitch],
         *,
         calibration: Iterable[Tensor] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.network = network
         self.root = Node()
         self.calibrated: set[int] = set()
         self.calibration_images = 0
         self._stitches = tuple(stitches)
+        self._statistics: list[PathStatistics] = []
         self._behind: dict[str, dict[_BatchNorm, None]] = {}  # by anchor: layers behind a joint of any path
         for position, stitch in enumerate(stitches):
             steps = network.space.steps(stitch)
             norms = {} if calibration is None else norms_behind_joint(network.anchors, steps)
             self._insert(position, steps, norms)
         if calibration is not None and self.calibrated:
-            self._calibrate(calibration)
+            self._calibrate(calibration, ranks)
 
     def _insert(self, position: int, steps: Sequence[Step], norms: Mapping[int, list[_BatchNorm]]) -> None:
         node, last = self.root, max(norms, default=-1)
@@ -90,6 +102,7 @@ class Trie:
             node.adjusted = node.adjusted or number <= last
             if number in norms and node.statistics is None:
                 node.statistics = PathStatistics(norms[number])
+                self._statistics.append(node.statistics)
                 self._behind.setdefault(key[0].name, {}).update(dict.fromkeys(norms[number]))
         node.ends.append(position)
 
@@ -101,25 +114,34 @@ class Trie:
             yield step, behind and position in self.calibrated
 
     @torch.no_grad()
-    def _calibrate(self, batches: Iterable[Tensor]) -> None:
-        device = next(self.network.parameters()).device
-        for batch in batches:
-            x = large_enough(batch).to(device)
-            alone = {
-                name: moments_alone(self.network.anchors[name], norms, x)
-                for name, norms in self._behind.items()
-            }
-            self._adjust(self.root, x, alone)
-            self.calibration_images += len(batch)
+    def _calibrate(self, batches: Iterable[Tensor], ranks: Ranks) -> None:
+        for images, found in ranks.in_turn(self._moments(batch) for batch in batches):
+            self.calibration_images += images
+            for statistics, seen in zip(self._statistics, found, strict=True):
+                statistics.add(seen)
         check_seen(self.calibration_images)
 
-    def _adjust(self, node: Node, x: Tensor, alone: Mapping[str, Mapping[_BatchNorm, Moments]]) -> None:
+    def _moments(self, batch: Tensor) -> _CalibrationBatch:
+        x = large_enough(batch).to(next(self.network.parameters()).device)
+        alone = {
+            name: moments_alone(self.network.anchors[name], norms, x) for name, norms in self._behind.items()
+        }
+        seen = dict(self._adjust(self.root, x, alone))
+        return _CalibrationBatch(len(batch), [seen[each] for each in self._statistics])
+
+    def _adjust(
+        self, node: Node, x: Tensor, alone: Mapping[str, Mapping[_BatchNorm, Moments]]
+    ) -> Iterator[tuple[PathStatistics, SeenMoments]]:
         for (step, _), child in node.children.items():
-            if child.adjusted:
-                statistics = child.statistics
-                with statistics.adjusting(alone[step.name]) if statistics else nullcontext():
+            if not child.adjusted:
+                continue
+            if child.statistics:
+                with child.statistics.adjusting(alone[step.name]) as seen:
                     y = self.network.apply_step(step, x)
-                self._adjust(child, y, alone)
+                yield child.statistics, seen
+            else:
+                y = self.network.apply_step(step, x)
+            yield from self._adjust(child, y, alone)
 
     def extract(self, position: int) -> Subnetwork:
         """Copy a stitch out of the network, with the statistics that it has here.
