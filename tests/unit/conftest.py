@@ -249,7 +249,7 @@ def in_processes() -> Callable[..., None]:
     import torch.multiprocessing as processes
 
     def run(count: int, work: Callable[..., None], *arguments: Any) -> None:
-        multiprocessing.set_forkserver_preload(["torch", "stitchable.network"])  # imported once, not by each
+        multiprocessing.set_forkserver_preload(["timm", "stitchable.network"])  # imported once, not by each
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             port = probe.getsockname()[1]
