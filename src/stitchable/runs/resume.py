@@ -1,12 +1,11 @@
-"""Going on with a training: what must be as it was, and the log up to where it goes on."""
+"""Going on with a training: what must be as it was."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,34 +88,6 @@ def checkpoint_to_go_on_from(run: RunFolder, identity: Identity) -> tuple[Checkp
     if changed:
         notes.append(f"the last bits may differ from those of one go: {'; '.join(changed)}")
     return found, notes
-
-
-def cut_log(path: Path, steps: int) -> int:
-    """Shorten a log to its first ``steps`` lines; a last line that broke off is dropped.
-
-    Returns:
-        The number of lines that are left: fewer than ``steps`` where some are missing.
-    """
-    return _cut(path, lambda count, _: count < steps)
-
-
-def cut_guard_log(path: Path, steps: int) -> None:
-    """Shorten a guard's log to what was measured after ``steps`` steps or fewer."""
-    _cut(path, lambda _, line: bool(json.loads(line)["step"] <= steps))
-
-
-def _cut(path: Path, stays: Callable[[int, bytes], bool]) -> int:
-    if not path.is_file():
-        return 0
-    end = count = 0
-    with path.open("rb") as log:
-        for line in log:
-            if not line.endswith(b"\n") or not stays(count, line):
-                break
-            end, count = end + len(line), count + 1
-    with path.open("rb+") as log:
-        log.truncate(end)
-    return count
 
 
 def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
@@ -18,10 +16,11 @@ from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for, training_batches
 from stitchable.runs.probe import Probe
-from stitchable.runs.resume import checkpoint_to_go_on_from, cut_guard_log, cut_log, identity_of
+from stitchable.runs.resume import checkpoint_to_go_on_from, identity_of
 from stitchable.runs.teaching import guard_images, load_teacher
-from stitchable.training.anchor_drop import AnchorDropError, GuardRecord
-from stitchable.training.checkpoint import Checkpoint, checkpoints, remove_checkpoints
+from stitchable.runs.training_logs import TrainingLogs
+from stitchable.training.anchor_drop import AnchorDropError
+from stitchable.training.checkpoint import checkpoints, remove_checkpoints
 from stitchable.training.guard import AnchorGuard
 from stitchable.training.interrupt import signals_as_wish
 from stitchable.training.keeper import Keeper
@@ -86,97 +85,68 @@ def train_run(
     identity = identity_of(run, data=data, source=source, options=options, seed=seed, device=where)
     found, notes = checkpoint_to_go_on_from(run, identity) if unfinished else (None, [])
     guard = None
-    with ExitStack() as opened:
-        if options.guard.every:
-            source, held_out = guard_images(network, source, data, options.guard)
-            guard = AnchorGuard(held_out, options.guard, seed=seed)
-        objective = build_objective(network, options, seed=seed, teacher=teacher, guard=guard)
-        batches, steps = training_batches(
-            source, network.input_spec, options, seed=seed, workers=data.workers
-        )
-        if on_start:
-            on_start(steps * options.epochs)
-        if found is None:
-            remove_checkpoints(run.checkpoints)
-        notes += _begin_logs(run, found, steps=steps * options.epochs)
-        if on_note:
-            for note in notes:
-                on_note(note)
-        # Under other names until it is done, so that an earlier training's logs outlive a failure.
-        log = opened.enter_context(_appended(run.training_file))
-        logs = [log]
+    if options.guard.every:
+        source, held_out = guard_images(network, source, data, options.guard)
+        guard = AnchorGuard(held_out, options.guard, seed=seed)
+    objective = build_objective(network, options, seed=seed, teacher=teacher, guard=guard)
+    batches, steps = training_batches(source, network.input_spec, options, seed=seed, workers=data.workers)
+    if on_start:
+        on_start(steps * options.epochs)
+    # From here on nothing is refused any more: the files of this training may take their places.
+    if found is None:
+        remove_checkpoints(run.checkpoints)
+    logs = TrainingLogs(run, guarded=guard is not None)
+    notes += logs.cut(found.step if found else 0, steps=steps * options.epochs)
+    if on_note:
+        for note in notes:
+            on_note(note)
+
+    def record(step: StepRecord) -> None:
+        logs.write(step)
+        if on_step:
+            on_step(step)
+
+    with logs, signals_as_wish() as wish, _naming_what_is_kept(run, network):
         if guard:
-            logs.append(opened.enter_context(_appended(run.guarding_file)))
-            guard.on_record = lambda record: _write(logs[1], record)
-        wish = opened.enter_context(signals_as_wish())
-
-        def sync() -> None:
-            for each in logs:
-                os.fsync(each.fileno())
-
-        def record(step: StepRecord) -> None:
-            _write(log, step)
-            if on_step:
-                on_step(step)
-
-        keeper = Keeper(
-            run.checkpoints,
-            options.checkpoint,
-            found=found,
-            identity=identity.as_data(),
-            wish=wish,
-            before=sync,
-            probe=probe.loss if probe else None,
-            keep_best=probe.keep if probe else None,
+            guard.on_record = logs.write
+        summary = train(
+            network,
+            batches,
+            sampler=sampler,
+            steps_per_epoch=steps,
+            options=options,
+            objective=objective,
+            guard=guard,
+            seed=seed,
+            keeper=Keeper(
+                run.checkpoints,
+                options.checkpoint,
+                found=found,
+                identity=identity.as_data(),
+                wish=wish,
+                before=logs.sync,
+                probe=probe.loss if probe else None,
+                keep_best=probe.keep if probe else None,
+            ),
+            on_step=record,
         )
-        with _naming_what_is_kept(run, network):
-            summary = train(
-                network,
-                batches,
-                sampler=sampler,
-                steps_per_epoch=steps,
-                options=options,
-                objective=objective,
-                guard=guard,
-                seed=seed,
-                keeper=keeper,
-                on_step=record,
-            )
     network.save_pretrained(run.network)
     # From here on nothing is lost: cut off now, it goes on from the last checkpoint, after all steps.
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
-    run.curve.unlink(missing_ok=True)  # it was another network's
-    for folder in (run.stopped, *(() if probe else (run.best,))):
-        shutil.rmtree(folder, ignore_errors=True)  # likewise
+    _drop_what_was_of_another(run, keep_best=probe is not None)
     run.write_config(
         {**config, "data": {**config["data"], **asdict(data)}, "train": asdict(options), "seed": seed}
     )
-    if guard:
-        run.guarding_file.replace(run.guard_file)
-    else:
-        run.guard_file.unlink(missing_ok=True)
-    run.training_file.replace(run.train_file)
+    logs.finish()
     remove_checkpoints(run.checkpoints)
     return summary
 
 
-def _appended(path: Path) -> IO[str]:
-    return path.open("a", encoding="utf-8", buffering=1)
-
-
-def _write(log: IO[str], record: StepRecord | GuardRecord) -> None:
-    log.write(json.dumps(asdict(record)) + "\n")
-
-
-def _begin_logs(run: RunFolder, found: Checkpoint | None, *, steps: int) -> list[str]:
-    """Cut the logs to the steps that the checkpoint has done; says so where lines are missing."""
-    done = found.step if found else 0
-    for partial, whole in ((run.training_file, run.train_file), (run.guarding_file, run.guard_file)):
-        if done == steps and not partial.exists() and whole.exists():
-            whole.replace(partial)  # it was cut off while it put its things away
-    cut_guard_log(run.guarding_file, done)
-    left = cut_log(run.training_file, done)
-    return [f"{done - left} steps are missing from {run.training_file}"] if left < done else []
+def _drop_what_was_of_another(run: RunFolder, *, keep_best: bool) -> None:
+    """Remove what tells of an earlier network of the run."""
+    run.curve.unlink(missing_ok=True)
+    for folder in (run.stopped, *(() if keep_best else (run.best,))):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class StepRecord:
         stitches: Ids of the stitches that were trained, the dearest first.
         loss: What was minimised: the objective's mean over the stitches.
         losses: For each stitch its part of the loss.
+        terms: For each term of the objective its mean over the stitches that it was asked for, not weighted.
         lr: Learning rate of the anchors, multipliers apart.
         layer_lr: Learning rate of the stitching layers.
         images: Number of images in the batch.
@@ -48,6 +49,7 @@ class StepRecord:
     stitches: list[str]
     loss: float
     losses: list[float]
+    terms: dict[str, float]
     lr: float
     layer_lr: float
     images: int
@@ -213,6 +215,7 @@ def _record(state: TrainState, losses: Losses, images: int) -> StepRecord:
         stitches=[str(stitch) for stitch in losses.per_stitch],
         loss=losses.value,
         losses=list(losses.per_stitch.values()),
+        terms=dict(losses.terms),
         lr=lrs.get("anchors", 0.0),
         layer_lr=lrs.get("layers", 0.0),
         images=images,

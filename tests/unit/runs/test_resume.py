@@ -14,8 +14,8 @@ from stitchable.errors import Interrupted, StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.resume import cut_log
 from stitchable.runs.train import train_run
+from stitchable.runs.training_logs import cut_log
 from stitchable.training.checkpoint import checkpoints
 from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.guard_options import GuardOptions

@@ -9,6 +9,7 @@ from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
+from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.samplers.options import SamplerOptions
 from stitchable.training.samplers.uniform import UniformSampler
 
@@ -63,6 +64,16 @@ def test_a_sampler_that_does_not_fit_the_network_is_refused(fitted, digits, quic
         with pytest.raises(StitchError, match=message):
             train_run(RunFolder(fitted), data=digits, options=replace(quick, sampler=sampler))
     assert contents(fitted) == before
+
+
+def test_the_log_tells_the_terms_of_which_the_loss_is_the_weighted_sum(fitted, digits, quick, lines):
+    run, weights = RunFolder(fitted), {"cross_entropy": 0.5, "soft_distillation": 2.0, "original": 0.25}
+    objective = ObjectiveOptions(teacher="medium", **weights)
+    train_run(run, data=digits, options=replace(quick, accumulate=2, objective=objective))
+    for line in lines(run.train_file):
+        assert line["terms"].keys() == weights.keys()
+        told = sum(weights[name] * value for name, value in line["terms"].items())
+        assert line["loss"] == pytest.approx(told, rel=1e-5)
 
 
 def test_train_takes_the_batch_that_there_is(fitted, tmp_path, quick, lines, photos):
