@@ -49,17 +49,19 @@ def image_loader(
     limit: int | None = None,
     drop_last: bool = False,
     start: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> ImageLoader:
     """Loader of normalised batches.
 
     The order is a function of ``(shuffle_seed, epoch)``, and what augmentation does to an image one of
-    ``(shuffle_seed, epoch, index)``: neither the number of workers, nor the batch size, nor a source held
-    in memory changes a bit of any image. No global random state is read or changed.
+    ``(shuffle_seed, epoch, index)``: neither the number of workers or ranks, nor the batch size, nor a
+    source held in memory changes a bit of any image. No global random state is read or changed.
 
     Args:
         source: What `open_images` or `hold_in_memory` gave.
         spec: Size and normalisation that the anchors take.
-        batch_size: Images per batch, at least 1.
+        batch_size: Images per batch of all ranks together, at least one for each.
         shuffle_seed: 0 or more; ``None`` keeps the stored order (augmentation then goes by seed 0).
         epoch: 0 or more; another epoch has another order and other augmentation.
         augment: See `training_transform`.
@@ -67,6 +69,9 @@ def image_loader(
         limit: At most this many images. Which ones depends on the source alone, see `image_order`.
         drop_last: Leave out a last batch that is smaller.
         start: Batches to leave out at the beginning; their images are not read.
+        rank: Which share of each batch to read: its images ``rank``, ``rank + ranks``, ``rank + 2 ranks`` …
+        ranks: Number of processes that share each batch; the shares of a batch differ by one image at most.
+            A last batch of fewer images than ranks is left out by those that have no share in it.
 
     Returns:
         Gives (images of shape ``(n, *spec.size)``, float32; labels of shape ``(n,)``, int64).
@@ -81,10 +86,15 @@ def image_loader(
         ("workers", workers, 0),
         ("epoch", epoch, 0),
         ("start", start, 0),
+        ("ranks", ranks, 1),
     )
     for name, value, least in ranges:
         if value < least:
             raise StitchError(f"{name} is {value}. Give {least} or more.")
+    if not 0 <= rank < ranks:
+        raise StitchError(f"rank is {rank} of {ranks}. Give 0 to {ranks - 1}.")
+    if batch_size < ranks:
+        raise StitchError(f"A batch of {batch_size} images has none for some of {ranks} ranks. Give {ranks}.")
     transform = training_transform(spec, augment=augment)
     if transform.mirrors and not source.mirrored_means_same:
         raise StitchError(
@@ -97,11 +107,13 @@ def image_loader(
     seed = shuffle_seed or 0
     return ImageLoader(
         _Batches(source, transform, seed, epoch),
-        batch_size=batch_size,
-        sampler=order[start * batch_size :].tolist(),
+        batch_sampler=[
+            batch[rank::ranks].tolist()
+            for batch in order.split(batch_size)[start:]
+            if len(batch) > rank and not (drop_last and len(batch) < batch_size)
+        ],
         num_workers=workers,
         collate_fn=_as_is,
-        drop_last=drop_last,
         generator=_generator(seed, epoch, _WORKERS),
         worker_init_fn=_leave_interrupts_to_the_main_process,
     )

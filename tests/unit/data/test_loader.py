@@ -86,6 +86,32 @@ def test_a_later_start_gives_the_same_batches_and_reads_no_other_image(folder, s
     assert not list(image_loader(source, spec, start=len(batches), **options))
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("augment", AUGMENTS)
+def test_shares_of_all_ranks_make_the_batch(folder, spec, augment, ranks):
+    source = FolderImages(folder)
+    options = {"batch_size": 4, "shuffle_seed": 3, "epoch": 1, "augment": augment}
+    batches = list(image_loader(source, spec, start=1, **options))
+    shares = [
+        list(image_loader(source, spec, start=1, rank=rank, ranks=ranks, **options)) for rank in range(ranks)
+    ]
+    assert [len(labels) for _, labels in batches] == [4, 1]
+    # Nine images are batches of 4, 4 and 1: of the last one only the first rank has a share.
+    assert [len(share) for share in shares] == [2] + [1] * (ranks - 1)
+    for part, whole_batch in enumerate(batches[0]):
+        for rank, share in enumerate(shares):
+            assert torch.equal(share[0][part], whole_batch[rank::ranks])
+    for got, wanted in zip(shares[0][1], batches[1], strict=True):
+        assert torch.equal(got, wanted)
+
+
+def test_ranks_drop_the_same_last_batch(spec):
+    options = {"batch_size": 4, "drop_last": True, "ranks": 3}
+    for rank, count in ((0, 2), (1, 1), (2, 1)):
+        loader = image_loader(numbered(11), spec, rank=rank, **options)
+        assert [len(labels) for _, labels in loader] == [count, count]
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("augment", ["crop_flip", "rand_augment"])
 def test_no_global_random_state_changes(folder, spec, augment, workers):
@@ -168,6 +194,9 @@ def test_float_images_pass_and_may_shift(folder):
         ({"workers": -1}, "workers is -1"),
         ({"epoch": -1}, "epoch is -1"),
         ({"start": -1}, "start is -1"),
+        ({"ranks": 0}, "ranks is 0"),
+        ({"rank": 2, "ranks": 2}, r"rank is 2 of 2\. Give 0 to 1"),
+        ({"ranks": 3}, "A batch of 2 images has none for some of 3 ranks"),
         ({"limit": 0}, "limit is 0"),
         ({"shuffle_seed": -1}, "shuffle_seed is -1"),
         ({"augment": "cutmix"}, "Unknown augmentation 'cutmix'"),
