@@ -48,7 +48,7 @@ def work(ranks, folder):
 
 @pytest.fixture
 def given(tmp_path, stitched_resnets, tiny_resnet, tiny_vit, noise, labelled):
-    """A folder with networks and images: BatchNorm behind joints; class tokens, grids and maps that differ."""
+    """A folder with networks and images: BatchNorm behind joints; maps and tokens, class tokens or none."""
     cnn = tiny_resnet("cnn", (2, 2, 2, 1), 4, seed=4)
     vit = tiny_vit("vit", 6, depth=4, side=32, patch_size=10)
     plain = tiny_vit("plain", 8, depth=4, side=32, patch_size=10, class_token=False, global_pool="avg")
@@ -93,5 +93,5 @@ def test_any_number_of_processes_gives_the_same(given, in_processes):
     assert any(name.endswith("prefix") for name in alone["unlike"][0][1])
     for rows, told in (alone["resnets"][1], alone["unlike"][1]):
         assert told == list(HELD_OUT)
-        assert len({row.loss for row in rows}) == len(rows) > 20
+        assert len({row.loss for row in rows}) == len(rows) > 10
     assert {row.calibration_images for row in alone["resnets"][1][0]} == {None, sum(CALIBRATION)}

@@ -116,9 +116,8 @@ class LayerStatistics:
             return
         shifts = ranks.gather({view: shift.cpu() for view, shift in self._shift.items()})
         self._centre_on(next((shift for shift in shifts if shift), {}))
-        for sums in (self._sum, self._gram, self._square, self._prefix, self._cross):
-            for total in sums.values():
-                ranks.add(total)
+        sums = (self._sum, self._gram, self._square, self._prefix, self._cross)
+        ranks.add(*(total for each in sums for total in each.values()))
         counts = ranks.gather((self._images, self._rows))
         self._images = sum(images for images, _ in counts)
         self._rows = {view: sum(rows[view] for _, rows in counts) for view in self.views}

@@ -14,7 +14,6 @@ from stitchable.anchors.check import check_anchor
 from stitchable.anchors.load import load_anchor
 from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
-from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.initialization.fit import LayerFit, fit_least_squares
 from stitchable.network import StitchedNetwork, check_compatible
@@ -106,7 +105,7 @@ def fit_run(
             anchors = take_inputs_of(config.inputs, anchors)
         check_compatible(anchors)  # says more of unlike anchors than their space can
         space, notes = make_space(anchors, config.space, config.prune)
-        network = StitchedNetwork(anchors, space, seed=config.seed).to(choose_device(config.device))
+        network = StitchedNetwork(anchors, space, seed=config.seed).to(ranks.device(config.device))
         notes += _conversions(network, config, ranks)
         layers: list[LayerFit] = []
         if config.fit.initialization == "least_squares":

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from typing import Literal
 
 from stitchable.data.loader import image_loader
-from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow, write_curve
 from stitchable.evaluation.sweep import sweep, tally
@@ -50,7 +49,7 @@ def sweep_run(
         options: See `SweepConfig`.
         weights: Which network; ``"auto"`` takes the trained one where there is one.
         seed: Of the draw, where only some stitches are measured.
-        device: See `choose_device`.
+        device: See `Ranks.device`.
         trust_code: Allow the folder's own architecture files to run.
         on_start: Called with the number of stitches and images.
         on_batch: Called with the number of images after each batch.
@@ -63,7 +62,7 @@ def sweep_run(
         raise StitchError(f"{run.path} is not trained. Train it first, or sweep with --weights fitted.")
     trained = run.is_trained and weights != "fitted"
     with joined() as ranks:
-        where = choose_device(device)
+        where = ranks.device(device)
         folder = run.network if trained else run.fitted
         network = StitchedNetwork.from_pretrained(folder, trust_code=trust_code).to(where)
         # Held in memory, every process would decode the images of all.

@@ -27,6 +27,7 @@ def take_step(
     what: str,
     step: int,
     scaler: torch.amp.GradScaler | None = None,
+    before_update: Callable[[Losses], None] | None = None,
 ) -> Losses:
     """One update.
 
@@ -39,6 +40,7 @@ def take_step(
         what: What is trained, for the message of an error.
         step: Its number, likewise.
         scaler: What `loss_scaler` gave.
+        before_update: Called with the losses as soon as the gradients are there; it may change these.
 
     Returns:
         The losses before the update, off the graph. Where nothing on the path is tuned, as for a frozen
@@ -63,10 +65,13 @@ def take_step(
                 part = losses.total if share == 1 else losses.total * share
                 torch.autograd.backward(part if scaler is None else scaler.scale(part))
             found.append((share, losses.detached()))
+        together = weighted(found)
+        if before_update:
+            before_update(together)
         # A scaler refuses to step where there is no gradient at all, an optimiser does not.
         if scaler is None or any(each.grad is not None for each in _parameters(optimizer)):
             update(optimizer, options, scaler)
-    return weighted(found)
+    return together
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
