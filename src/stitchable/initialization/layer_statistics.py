@@ -116,8 +116,14 @@ class LayerStatistics:
             return
         shifts = ranks.gather({view: shift.cpu() for view, shift in self._shift.items()})
         self._centre_on(next((shift for shift in shifts if shift), {}))
-        sums = (self._sum, self._gram, self._square, self._prefix, self._cross)
-        ranks.add(*(total for each in sums for total in each.values()))
+        for sums in (self._sum, self._gram, self._square, self._prefix, self._cross):
+            if sums:  # as one tensor: many small ones take their time on the way
+                flat = torch.cat([total.reshape(-1) for total in sums.values()])
+                ranks.add(flat)
+                for total, summed in zip(
+                    sums.values(), torch.split(flat, [each.numel() for each in sums.values()]), strict=True
+                ):
+                    total.copy_(summed.view_as(total))
         counts = ranks.gather((self._images, self._rows))
         self._images = sum(images for images, _ in counts)
         self._rows = {view: sum(rows[view] for _, rows in counts) for view in self.views}
