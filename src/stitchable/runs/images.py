@@ -98,8 +98,8 @@ def check_shares(batch_size: int, options: StepOptions, ranks: Ranks) -> None:
     section, count = options.section, ranks.count
     if batch_size < count:
         raise StitchError(
-            f"A batch of {batch_size} images has none for some of {count} processes. Set {section}.batch_size "
-            f"to {count} at least, or start fewer."
+            f"A batch of {batch_size} images has none for some of {count} processes. Set "
+            f"{section}.batch_size to {count} at least, or start fewer."
         )
     whole = 2 * options.accumulate * count
     if isinstance(options, TrainOptions) and options.objective.mixes and batch_size % whole:
