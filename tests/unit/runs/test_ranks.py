@@ -32,9 +32,10 @@ from stitchable.training.samplers.options import SamplerOptions
 DIGITS = DataConfig(train="digits:train", val="digits:val")
 FRONT = SamplerOptions(kind="front", stitches_per_step=2)
 ALIKE = TrainOptions(
-    epochs=2,
+    epochs=1,
     batch_size=201,
-    lr=1e-3,
+    optimizer="sgd",  # AdamW makes a full step of a key's bias, whose gradient is nothing but rounding
+    lr=1e-2,
     augment="crop",
     sampler=FRONT,
     guard=GuardOptions(every=3, images=41, limit=50.0),
@@ -92,7 +93,7 @@ def test_two_processes_leave_what_one_leaves(together, lines, contents):
     train_run(one, data=DIGITS, options=ALIKE, seed=3, device="cpu")
     assert contents(one.path).keys() == contents(two.path).keys()
     for name, value in weights(one.path).items():
-        torch.testing.assert_close(value, weights(two.path)[name], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(value, weights(two.path)[name], rtol=1e-4, atol=1e-5)
     for ours, theirs in zip(lines(one.train_file), lines(two.train_file), strict=True):
         for key in ("step", "epoch", "stitches", "images", "lr", "layer_lr"):
             assert ours[key] == theirs[key]
