@@ -4,11 +4,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -180,36 +176,3 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         check_shares(2, TrainOptions(), Ranks(0, 3))
     with pytest.raises(StitchError, match=r"12 images make no even pieces for 4.*a multiple of 8"):
         check_shares(12, mixed, Ranks(0, 4))
-
-
-# Under torchrun
-
-
-@pytest.fixture
-def started(fitted):
-    """A training that torchrun started in two processes, in the middle."""
-    words = ["--train.epochs=100", "--train.batch_size=100", "--train.augment=none", "--data.memory=true"]
-    torchrun = ["torch.distributed.run", "--standalone", "--local-addr=localhost", "--nproc-per-node=2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *torchrun, "-m", "stitchable", "train", str(fitted), *words, "--device=cpu"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    log = RunFolder(fitted).training_file
-    while process.poll() is None and (not log.is_file() or log.read_bytes().count(b"\n") < 5):
-        time.sleep(0.05)
-    yield process
-    process.kill()
-    process.communicate()
-
-
-def test_a_process_that_is_killed_ends_the_others(started, fitted):
-    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-    workers = [
-        each for each in children if b"RANK=1" in Path(f"/proc/{each}/environ").read_bytes().split(b"\0")
-    ]
-    os.kill(int(workers[0]), signal.SIGKILL)
-    assert started.wait(timeout=60) != 0
-    assert not any(Path(f"/proc/{each}").exists() for each in children)
-    assert not RunFolder(fitted).is_trained

@@ -1,15 +1,18 @@
 """Training in real processes over gloo, against one process and against plain torch."""
 
 import copy
+import os
+import signal
 from collections import Counter
 
 import pytest
 import torch
+from torch.multiprocessing.spawn import ProcessExitedException
 from torch.nn.functional import cross_entropy
 
 from stitchable.errors import SharedError
 from stitchable.network import StitchedNetwork
-from stitchable.ranks import ALONE, joined
+from stitchable.ranks import ALONE, LostError, joined
 from stitchable.space.draw import uniform_index
 from stitchable.stitch import Stitch
 from stitchable.training.exchange import Exchange, StepResult
@@ -110,12 +113,13 @@ def _train(ranks, folder):
             "told": getattr(asked, "told", None),
         }
     network, batches = read(folder, "vits"), share(images_of(8), ranks)
+    broken = [(images.clone(), labels) for images, labels in batches]
     if ranks.rank == 1:
-        batches[2][0].fill_(float("nan"))
+        broken[2][0].fill_(float("nan"))
     with pytest.raises(SharedError) as error, joined():
         train(
             network,
-            lambda epoch: batches,
+            lambda epoch: broken,
             sampler=alike(network),
             steps_per_epoch=STEPS,
             options=PLAIN,
@@ -123,6 +127,22 @@ def _train(ranks, folder):
         )
     found["failed"] = (str(error.value), error.value.told)
     torch.save(found, folder / f"{ranks.rank}.pt")
+    ranks.wait()
+    with pytest.raises(LostError, match="Another process of the job has gone"):
+        train(
+            network,
+            lambda epoch: dying(batches) if ranks.rank == 2 else batches,
+            sampler=alike(network),
+            steps_per_epoch=STEPS,
+            options=PLAIN,
+            ranks=ranks,
+        )
+    (folder / f"{ranks.rank} was told").touch()
+
+
+def dying(batches):
+    yield batches[0]
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
@@ -131,7 +151,9 @@ def together(tmp_path, stitched_vits, stitched_resnets, in_processes):
     networks = {"vits": stitched_vits(), "resnets": stitched_resnets()}
     for name, network in networks.items():
         network.save_pretrained(tmp_path / name)
-    in_processes(COUNT, _train, tmp_path)
+    with pytest.raises(ProcessExitedException, match="process 2 terminated with signal SIGKILL"):
+        in_processes(COUNT, _train, tmp_path)
+    assert {path.name for path in tmp_path.glob("* was told")} == {"0 was told", "1 was told"}
     found = [torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(COUNT)]
     return {name: network.double() for name, network in networks.items()}, found
 
