@@ -45,6 +45,7 @@ def tally(
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     calibration: Iterable[Tensor] | None = None,
+    half: bool = False,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[Tally]:
     """Count what every stitch gets right, in eval mode; the data are read once.
@@ -54,6 +55,7 @@ def tally(
         stitches: What to measure.
         batches: Normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``, int64.
         calibration: See `Trie`; ``None`` measures every stitch with the anchors' own BatchNorm statistics.
+        half: Compute under bfloat16 autocast, but for the calibration.
         on_batch: Called with the number of images after each batch.
 
     Returns:
@@ -71,7 +73,9 @@ def tally(
         trie = Trie(network, stitches, calibration=calibration)
         for batch, labels in batches:
             labels = labels.to(where)
-            for position, logits in trie.run(batch.to(device)):
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                found = list(trie.run(batch.to(device)))
+            for position, logits in found:
                 logits = logits.to(where)
                 correct[position] += (logits.argmax(1) == labels).sum()
                 loss[position] += F.cross_entropy(logits.double(), labels, reduction="sum")
@@ -92,6 +96,7 @@ def sweep(
     stitches: Sequence[Stitch] | None = None,
     originals: dict[str, Tally] | None = None,
     calibration: Iterable[Tensor] | None = None,
+    half: bool = False,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[CurveRow]:
     """Measure stitches and put them into rows of the curve.
@@ -102,13 +107,14 @@ def sweep(
         stitches: What to measure; the whole space where left out.
         originals: Tallies of the anchors before joint training, by name, on the same images.
         calibration: See `tally`.
+        half: See `tally`.
         on_batch: See `tally`.
 
     Returns:
         One row per stitch, in the order of their indices.
     """
     chosen = sorted(network.space if stitches is None else stitches, key=network.space.index)
-    tallies = tally(network, chosen, batches, calibration=calibration, on_batch=on_batch)
+    tallies = tally(network, chosen, batches, calibration=calibration, half=half, on_batch=on_batch)
     costs = [network.cost(stitch) for stitch in chosen]
     top1 = [100 * each.correct / each.images for each in tallies]
     on_front = front([cost.macs for cost in costs], top1)

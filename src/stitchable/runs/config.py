@@ -85,14 +85,18 @@ class SweepConfig:
             to each path; 0 keeps the anchors' own. ``None`` takes 1,000, and none for a network that was
             trained with frozen statistics: its weights have got used to these. Families without BatchNorm
             never read them.
+        autocast: ``"bfloat16"`` measures what a device that computes so would give, in about half the time on
+            CPUs with AVX-512 BF16. The calibration stays in float32.
     """
 
     images: int | None = None
     batch_size: int = 250
     stitches: int | None = None
     calibration_images: int | None = None
+    autocast: Literal["none", "bfloat16"] = "none"
 
     def __post_init__(self) -> None:
+        check_choices(self, "sweep")
         if self.calibration_images is not None and (
             self.calibration_images < 0 or self.calibration_images == 1
         ):

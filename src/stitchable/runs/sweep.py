@@ -75,15 +75,22 @@ def sweep_run(
     calibration = calibration_batches(network, stitches, data, chosen)
     if on_start:
         on_start(len(stitches), min(options.images or len(source), len(source)))
+    half = options.autocast == "bfloat16"
     originals = None
     if trained:
         # The anchors as they came, on the same images: what joint training did to them.
         fitted = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
         names = list(fitted.anchors)
         own = [fitted.space.stitch(name) for name in names]
-        originals = dict(zip(names, tally(fitted, own, loader), strict=True))
+        originals = dict(zip(names, tally(fitted, own, loader, half=half), strict=True))
     rows = sweep(
-        network, loader, stitches=stitches, originals=originals, calibration=calibration, on_batch=on_batch
+        network,
+        loader,
+        stitches=stitches,
+        originals=originals,
+        calibration=calibration,
+        half=half,
+        on_batch=on_batch,
     )
     write_curve(run.curve if trained else run.curve_fitted, rows)
     config = run.read_config()

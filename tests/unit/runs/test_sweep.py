@@ -33,6 +33,7 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
         "batch_size": 20,
         "stitches": None,
         "calibration_images": None,
+        "autocast": "none",
     }
 
 
