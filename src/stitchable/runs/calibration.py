@@ -71,6 +71,7 @@ def calibration_batches(
         limit=wanted,
         shuffle_seed=0,  # batches of one class each would have too little variance
         workers=data.workers,
+        keep_full=True,  # batches of one size, which count alike
     )
     return (images for images, _ in loader)
 

@@ -16,16 +16,39 @@ class DataConfig:
     """Where the images are.
 
     Attributes:
-        train: Training images: a folder of CLASS/image files, a ``.parquet`` file, or ``digits:train``.
+        train: Training images: a folder of CLASS/image files, a ``.parquet`` file or a folder of them,
+            webdataset shards such as ``shards/train-{0000..0009}.tar`` or a folder of them,
+            ``hf:NAME[:CONFIG][@SPLIT]`` of the Hugging Face hub, or ``digits:train``.
         val: Held-out images, likewise.
-        workers: Processes that read images; 0 reads in the main process.
+        workers: Processes that read images, or decode them where they are a stream; 0 does it in the main
+            process.
         memory: Decode all images once and hold them; for small images of one size.
+        corrupt_limit: How many images that do not read are skipped and named, in each of the two; more stop
+            the command, 0 the first. In training the next image takes the place of one that is skipped.
+        streaming: Read parquet files or a data set of the hub one image after the other, without copying or
+            downloading them; tar shards always are read so. A stream is shuffled by its shards and within
+            2,048 images.
+        train_images: Images of an epoch of a stream; ``null`` takes all, where their number is known.
+        val_images: Held-out images of a stream, likewise.
+        cache: Folder for an Arrow copy of parquet files, which are held in memory otherwise, or of a data
+            set of the hub.
     """
 
     train: str | None = None
     val: str | None = None
     workers: int = 0
     memory: bool = False
+    corrupt_limit: int = 10
+    streaming: bool = False
+    train_images: int | None = None
+    val_images: int | None = None
+    cache: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 0), ("corrupt_limit", 0), ("train_images", 1), ("val_images", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise StitchError(f"data.{name} must be at least {least}; got {value}.")
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,11 @@ def test_a_training_that_fails_loses_nothing(fitted, corrupt, contents, digits, 
     sweep_run(run, data=digits, options=SweepConfig(images=20))
     before = contents(fitted)
     for data, options, message in (
-        (DataConfig(train=str(corrupt)), replace(quick, batch_size=4), r"bee/3\.png does not read"),
+        (
+            DataConfig(train=str(corrupt), corrupt_limit=0),
+            replace(quick, batch_size=4),
+            r"bee/3\.png does not read",
+        ),
         (digits, replace(quick, lr=1e30, epochs=3, warmup=0.0), "The loss of .* at step"),
         (digits, replace(quick, augment="flip"), "mirrors"),
         (DataConfig(), quick, "No images named"),
