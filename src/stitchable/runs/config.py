@@ -8,6 +8,7 @@ from typing import Literal
 from stitchable.errors import StitchError, check_choices
 from stitchable.space.build import SpaceOptions
 from stitchable.space.prune import PruneRule
+from stitchable.tracking.options import TrackOptions
 from stitchable.training.options import TrainOptions
 
 
@@ -147,6 +148,7 @@ class RunConfig:
         data: Where the images are.
         fit: How stitching layers are initialised.
         train: How the joint network is trained.
+        track: Where else that is told.
         sweep: How the curve is measured.
         seed: Of everything random.
         device: ``"auto"`` takes CUDA, then MPS, then the CPU.
@@ -159,6 +161,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     train: TrainOptions = field(default_factory=TrainOptions)
+    track: TrackOptions = field(default_factory=TrackOptions)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     seed: int = 0
     device: str = "auto"
