@@ -42,7 +42,7 @@ format: $(INSTALLED)
 
 # For every Python from 3.10 on; names and versions alone, no addresses.
 constraints: $(INSTALLED)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --group dev \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra all --group dev \
 		--no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml --output-file constraints.txt
 
 clean:

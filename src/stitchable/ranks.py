@@ -64,8 +64,8 @@ class Ranks:
         if self.count > 1 and chosen.type == "cuda" and chosen.index is None:
             if self.local >= torch.cuda.device_count():
                 raise StitchError(
-                    f"Process {self.local} has no GPU of its own: there are {torch.cuda.device_count()}. Start as "
-                    "many processes as there are GPUs, or give --device cpu."
+                    f"Process {self.local} has no GPU of its own; there are {torch.cuda.device_count()}. "
+                    "Start as many processes as there are GPUs, or give --device cpu."
                 )
             chosen = torch.device("cuda", self.local)
         return chosen
@@ -198,8 +198,8 @@ def joined(*, timeout_seconds: float = PATIENCE) -> Iterator[Ranks]:
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
     except (RuntimeError, ValueError) as error:
         raise StitchError(
-            f"The {ranks.count} processes did not meet ({_first_line(error)}). Start all of them with torchrun; "
-            "where the machine's own name is not known, with --local-addr localhost."
+            f"The {ranks.count} processes did not meet ({_first_line(error)}). Start all of them with "
+            "torchrun; where the machine's own name is not known, with --local-addr localhost."
         ) from error
     try:
         with _telling(ranks):

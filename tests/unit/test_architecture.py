@@ -38,13 +38,14 @@ TABLE = {
     "initialization": "errors stitch feature modes device ranks space layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "training": "errors stitch modes device ranks space network paths data",
+    "tracking": "errors stitch training",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch units input_spec modes device ranks cost space anchors subnetwork network data "
     "initialization evaluation "
-    "training report stitchable",
+    "training tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
-    "cli": "errors stitch units device ranks space anchors network evaluation training report runs demo "
-    "stitchable",
+    "cli": "errors stitch units device ranks space anchors network evaluation training tracking report runs "
+    "demo stitchable",
     "__main__": "cli",
 }
 ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}
@@ -61,6 +62,7 @@ WITHOUT_TORCH = {
         "training.samplers",
         "training.objective_options",
         "training.guard_options",
+        "tracking.options",
         "runs.config",
         "runs.folder",
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.hf_input import read_hf_input
@@ -182,11 +183,13 @@ def anchor_from_file(
 def load_anchor(
     text: str, *, need_weights: bool = False, structure_only: bool = False, trust_code: bool = False
 ) -> Anchor:
-    """Anchor from the short form of the command line: ``[name=]source[@weights]``.
+    """Anchor from the short form of the command line: ``[name=]source[?arguments][@weights]``.
 
     The source is a timm name, ``torchvision:NAME``, ``hf:FOLDER_OR_HUB_ID``, ``path/to/file.py:function``,
     or a folder saved by `save_anchor`. Weights are a local ``.safetensors`` file, ``pretrained`` (the
     library's own; may use the network) or ``random``; what ``hf:`` names has its own if none are given.
+    Arguments of timm's or torchvision's builder that change the architecture are written behind a question
+    mark, ``key=value`` with the value in YAML, and joined by ``&``: ``?drop_path_rate=0.1&img_size=160``.
 
     Args:
         text: The short form.
@@ -199,7 +202,7 @@ def load_anchor(
     Raises:
         StitchError: See the functions above.
     """
-    name, source, weights = read_anchor_text(text)
+    name, source, arguments, weights = read_anchor_text(text)
     library, colon, rest = source.partition(":")
     file, _, function = source.rpartition(":")
     is_code, is_folder, is_hf = file.endswith(".py"), Path(source).is_dir(), bool(colon) and library == "hf"
@@ -207,6 +210,8 @@ def load_anchor(
         raise StitchError(f"{text!r} names no function. Write {source}:function.")
     if not (is_code or is_folder or is_hf) and ("/" in source or source.startswith(".")):
         raise StitchError(f"No folder {source}. Give {_FORMS}.")
+    if arguments and (is_code or is_folder or is_hf):
+        raise StitchError(f"{text!r}: only models of timm and torchvision take arguments. Leave out ?….")
     if weights is None and need_weights and not (structure_only or is_folder or is_code or is_hf):
         raise StitchError(
             f"Anchor {text!r} has no weights. Write {text}@weights.safetensors, {text}@random, or "
@@ -226,26 +231,39 @@ def load_anchor(
         if is_hf:
             return anchor_from_hf(rest, name=name, weights=weights)
         if colon and library == "torchvision":
-            return anchor_from_torchvision(rest, name=name, weights=weights)
-        return anchor_from_timm(source, name=name, weights=weights)
+            return anchor_from_torchvision(rest, name=name, weights=weights, arguments=arguments)
+        return anchor_from_timm(source, name=name, weights=weights, arguments=arguments)
 
 
-def read_anchor_text(text: str) -> tuple[str | None, str, str | None]:
-    """Take ``[name=]source[@weights]`` apart.
+def read_anchor_text(text: str) -> tuple[str | None, str, dict[str, Any], str | None]:
+    """Take ``[name=]source[?arguments][@weights]`` apart.
 
     Example:
         >>> read_anchor_text("ti=deit_tiny_patch16_224@weights/ti.safetensors")
-        ('ti', 'deit_tiny_patch16_224', 'weights/ti.safetensors')
+        ('ti', 'deit_tiny_patch16_224', {}, 'weights/ti.safetensors')
         >>> read_anchor_text("torchvision:resnet18@random")
-        (None, 'torchvision:resnet18', 'random')
-        >>> read_anchor_text("resnet18")
-        (None, 'resnet18', None)
+        (None, 'torchvision:resnet18', {}, 'random')
+        >>> read_anchor_text("vit_tiny_patch16_224?depth=2&drop_path_rate=0.1")
+        (None, 'vit_tiny_patch16_224', {'depth': 2, 'drop_path_rate': 0.1}, None)
     """
-    name, equals, rest = text.partition("=")
-    source, _, weights = (rest if equals else text).strip().partition("@")
+    front, _, weights = text.strip().partition("@")
+    front, question, words = front.partition("?")
+    name, equals, rest = front.partition("=")
+    source = (rest if equals else front).strip()
     if not source:
-        raise StitchError(f"Anchor {text!r} names no model. Write it as [name=]source[@weights].")
-    return (name.strip() if equals else None), source, weights or None
+        raise StitchError(f"Anchor {text!r} names no model. Write it as [name=]source[?arguments][@weights].")
+    arguments = dict(_argument(text, word) for word in words.split("&")) if question else {}
+    return (name.strip() if equals else None), source, arguments, weights or None
+
+
+def _argument(text: str, word: str) -> tuple[str, Any]:
+    key, equals, value = word.partition("=")
+    if not (key.strip().isidentifier() and equals):
+        raise StitchError(f"Anchor {text!r}: {word!r} is no argument. Write ?key=value&key=value.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise StitchError(f"Anchor {text!r}: the value of {key} does not read as YAML.") from error
 
 
 def _stitch_name(model: str) -> str:

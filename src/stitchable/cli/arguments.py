@@ -14,6 +14,7 @@ from stitchable.errors import StitchError, nearest
 from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.space.build import SpaceOptions
+from stitchable.tracking.options import TrackOptions
 from stitchable.training.options import TrainOptions
 
 SECTIONS: dict[str, type] = {
@@ -21,6 +22,7 @@ SECTIONS: dict[str, type] = {
     "data": DataConfig,
     "fit": FitConfig,
     "train": TrainOptions,
+    "track": TrackOptions,
     "sweep": SweepConfig,
 }
 

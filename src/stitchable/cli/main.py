@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from stitchable import __version__
+from stitchable.cli.skipped import naming_skipped_images
 from stitchable.errors import Interrupted, SharedError, StitchError, nearest
 
 COMMANDS = {
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        _dispatch(words)
+        with naming_skipped_images():
+            _dispatch(words)
         sys.stdout.flush()
     except StitchError as error:
         if debug:

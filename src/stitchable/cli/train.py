@@ -13,7 +13,7 @@ def run(words: Sequence[str]) -> None:
     """Train the joint network of a run."""
     parser = command_parser("train", "Train the joint network of a run, one stitch or several per step.")
     parser.add_argument("run", type=str, help="Folder of the run.")
-    add_sections(parser, "data", "train")
+    add_sections(parser, "data", "train", "track")
     add_trust_code(parser)
     parser.add_argument("--overwrite", action="store_true", help="Train again a run that is trained.")
     parser.add_argument(
@@ -41,6 +41,7 @@ def run(words: Sequence[str]) -> None:
             folder,
             data=arguments.data,
             options=arguments.train,
+            track=arguments.track,
             seed=arguments.seed,
             device=arguments.device,
             resume=arguments.resume,

@@ -9,24 +9,28 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from stitchable.data.image_source import ImageSource, decode_image
+from stitchable.data.image_source import IndexedImages, decode_image
+from stitchable.data.skipped import CorruptImageError
 from stitchable.errors import StitchError
 
 SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "dev", "test")
 
 
-class FolderImages(ImageSource):
+class FolderImages(IndexedImages):
     """The images of ``folder/CLASS/*.jpg``, in the order of class names and then file names.
 
     Reading is torchvision's ``ImageFolder``; this class adds labels at hand and errors that say what to
-    do. Orientation tags of cameras are not applied, as in torchvision and timm.
+    do. timm's reader of folders would change what is there: it sorts classes and files by the numbers in
+    their names (``class2`` before ``class10``), which renumbers classes and reorders training, takes the
+    innermost folder for the class, and knows fewer file endings. Orientation tags of cameras are not
+    applied, as in torchvision and timm.
 
     Args:
         folder: Holds one folder per class, each with at least one image.
 
     Raises:
         StitchError: The folder holds no class folder, its folders are splits and not classes, or a class
-            is empty. Reading an image that is broken raises one that names its path.
+            is empty.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,5 +64,8 @@ class FolderImages(ImageSource):
 
 
 def _load(path: str) -> Image.Image:
-    with Path(path).open("rb") as file:
-        return decode_image(file, lambda: path)
+    try:
+        with Path(path).open("rb") as file:
+            return decode_image(file, lambda: path)
+    except OSError as error:  # gone since, or a bad sector
+        raise CorruptImageError(path, error.strerror or str(error)) from error

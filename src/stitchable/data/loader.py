@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stitchable.data.augment import Augment
-from stitchable.data.image_source import ImageSource
+from stitchable.data.batches import IndexedBatches
+from stitchable.data.draws import ORDER, WORKERS, generator_of
+from stitchable.data.image_source import ImageSource, IndexedImages
 from stitchable.data.memory import MemoryImages
-from stitchable.data.transforms import ImageTransform, training_transform
+from stitchable.data.samples import StreamBatches
+from stitchable.data.skipped import Skipped
+from stitchable.data.stream import StreamImages, StreamOrder, check_order
+from stitchable.data.transforms import training_transform
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
-
-# Streams of random numbers that must not resemble each other.
-_ORDER, _DRAWS, _PREPARE, _WORKERS = range(4)
 
 
 class ImageLoader(DataLoader[Any]):
     """A ``DataLoader`` of (images, labels) whose workers' mistakes arrive as plain `StitchError`.
 
     An exception that crosses from a worker comes with its trace in its message; here the worker hands
-    over the error as its batch, and it is raised on this side as it was.
+    over the error as its batch, and it is raised on this side as it was. So are images counted that did
+    not read; a batch that has no other is left out.
     """
+
+    def __init__(self, dataset: Dataset[Any], *, skipped: Skipped, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self._skipped = skipped
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, StitchError):
                 raise batch
-            yield batch
+            self._skipped.add(batch.corrupt)
+            if len(batch.images):
+                yield batch.images, batch.labels
 
 
 def image_loader(
@@ -52,12 +59,18 @@ def image_loader(
     every: int = 1,
     rank: int = 0,
     ranks: int = 1,
+    keep_full: bool = False,
 ) -> ImageLoader:
     """Loader of normalised batches.
 
     The order is a function of ``(shuffle_seed, epoch)``, and what augmentation does to an image one of
     ``(shuffle_seed, epoch, index)``: neither the number of workers or ranks, nor the batch size, nor a
     source held in memory changes a bit of any image. No global random state is read or changed.
+
+    A stream is read in this process, and its images are decoded by the workers; so its order does not
+    depend on these either. There augmentation goes by the image's position in the epoch.
+
+    An image that does not read is counted in ``source.skipped``, which raises at its limit.
 
     Args:
         source: What `open_images` or `hold_in_memory` gave.
@@ -73,15 +86,18 @@ def image_loader(
         every: Of the batches from there on, take the first of so many; the others are not read.
         rank: Which share of each batch to read: its images ``rank``, ``rank + ranks``, ``rank + 2 ranks`` …
         ranks: Number of processes that share each batch; the shares of a batch differ by one image at most.
-            A last batch of fewer images than ranks is left out by those that have no share in it.
+            A last batch of fewer images than ranks is left out by those that have no share in it. Of a
+            stream, each rank reads all and decodes its share.
+        keep_full: What becomes of an image that does not read: the next one that does, as stored, takes its
+            place (of a stream: one of the next two of the batch of all ranks), or the batch has one less.
 
     Returns:
         Gives (images of shape ``(n, *spec.size)``, float32; labels of shape ``(n,)``, int64).
 
     Raises:
         StitchError: An argument is out of range, float images have another size than ``spec``, or
-            mirroring is asked for images whose label it changes. Iterating raises one for an image that
-            does not read.
+            mirroring is asked for images whose label it changes. Iterating raises one where too many
+            images do not read.
     """
     ranges = (
         ("batch_size", batch_size, 1),
@@ -106,24 +122,47 @@ def image_loader(
         )
     if isinstance(source, MemoryImages) and source.images.is_floating_point():
         transform.prepare(source.images[0])  # refuses another size now rather than in a worker
-    order = image_order(source, limit=limit, shuffle_seed=shuffle_seed, epoch=epoch)
+    maker: IndexedBatches | StreamBatches
+    order: Iterable[list[Any]]
     seed = shuffle_seed or 0
+    if isinstance(source, IndexedImages):
+        maker = IndexedBatches(source, transform, seed=seed, epoch=epoch, full=keep_full)
+        indices = image_order(source, limit=limit, shuffle_seed=shuffle_seed, epoch=epoch).tolist()
+        whole = len(indices) - len(indices) % batch_size if drop_last else len(indices)
+        shares = (
+            indices[first : first + batch_size][rank::ranks]
+            for first in range(start * batch_size, whole, every * batch_size)
+        )
+        order = [share for share in shares if share]
+    else:
+        assert isinstance(source, StreamImages)
+        maker = StreamBatches(source, transform, seed=seed, epoch=epoch, full=keep_full)
+        order = StreamOrder(
+            source,
+            batch_size,
+            limit=limit,
+            shuffle_seed=shuffle_seed,
+            epoch=epoch,
+            drop_last=drop_last,
+            start=start,
+            every=every,
+            rank=rank,
+            ranks=ranks,
+            keep_full=keep_full,
+        )
     return ImageLoader(
-        _Batches(source, transform, seed, epoch),
-        batch_sampler=[
-            batch[rank::ranks].tolist()
-            for batch in torch.split(order, batch_size)[start::every]
-            if len(batch) > rank and not (drop_last and len(batch) < batch_size)
-        ],
+        maker,
+        skipped=source.skipped,
+        batch_sampler=order,
         num_workers=workers,
         collate_fn=_as_is,
-        generator=_generator(seed, epoch, _WORKERS),
+        generator=generator_of(seed, epoch, WORKERS),
         worker_init_fn=_leave_interrupts_to_the_main_process,
     )
 
 
 def image_order(
-    source: ImageSource, *, limit: int | None = None, shuffle_seed: int | None = None, epoch: int = 0
+    source: IndexedImages, *, limit: int | None = None, shuffle_seed: int | None = None, epoch: int = 0
 ) -> Tensor:
     """Indices of the images that a loader gives, in order.
 
@@ -143,61 +182,14 @@ def image_order(
     Raises:
         StitchError: The limit is below 1 or the seed negative.
     """
-    if limit is not None and limit < 1:
-        raise StitchError(f"limit is {limit}. Give 1 or more, or none to take all {len(source)} images.")
-    if shuffle_seed is not None and shuffle_seed < 0:
-        raise StitchError(f"shuffle_seed is {shuffle_seed}. Give 0 or more, or none for the stored order.")
+    check_order(source, limit, shuffle_seed)
     count = len(source) if limit is None else min(limit, len(source))
     chosen = torch.arange(count)
     if count < len(source) and bool((source.labels.diff() >= 0).all()):
         chosen = chosen * len(source) // count
     if shuffle_seed is None:
         return chosen
-    return chosen[torch.randperm(count, generator=_generator(shuffle_seed, epoch, _ORDER))]
-
-
-class _Batches(Dataset[Any]):
-    """Turns a list of indices into a finished batch, or into the error that prevents it."""
-
-    def __init__(self, source: ImageSource, transform: ImageTransform, seed: int, epoch: int) -> None:
-        self._source = source
-        self._transform = transform
-        self._key = (seed, epoch)
-        self._draws: Tensor | None = None
-        if transform.augment != "none":
-            self._draws = torch.rand(len(source), 3, generator=_generator(seed, epoch, _DRAWS))
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.__getitems__([index])
-
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor] | StitchError:
-        rows = torch.as_tensor(indices)
-        try:
-            images = self._prepared(indices, rows)
-        except StitchError as error:
-            return error
-        draws = None if self._draws is None else self._draws[rows]
-        return self._transform.finish(images, draws), self._source.labels[rows]
-
-    def _prepared(self, indices: Sequence[int], rows: Tensor) -> Tensor:
-        source, transform = self._source, self._transform
-        if (
-            isinstance(source, MemoryImages)
-            and not transform.prepares_at_random
-            and tuple(source.images.shape[1:]) == transform.spec.size
-        ):
-            return source.images[rows]
-        return torch.stack([self._prepare(index) for index in indices])
-
-    def _prepare(self, index: int) -> Tensor:
-        image = self._source[index][0]
-        if not self._transform.prepares_at_random:
-            return self._transform.prepare(image)
-        with _global_generator(_seed(*self._key, _PREPARE, index)):
-            return self._transform.prepare(image)
+    return chosen[torch.randperm(count, generator=generator_of(shuffle_seed, epoch, ORDER))]
 
 
 def _leave_interrupts_to_the_main_process(worker: int) -> None:
@@ -207,23 +199,3 @@ def _leave_interrupts_to_the_main_process(worker: int) -> None:
 
 def _as_is(batch: Any) -> Any:
     return batch
-
-
-def _seed(*key: int) -> int:
-    """One 64-bit seed from several small numbers; keys that differ a little give seeds that differ a lot."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-
-
-def _generator(*key: int) -> torch.Generator:
-    return torch.Generator().manual_seed(_seed(*key))
-
-
-@contextmanager
-def _global_generator(seed: int) -> Iterator[None]:
-    """Put the CPU generator from which torchvision draws at ``seed``, and back afterwards."""
-    state = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.default_generator.set_state(state)

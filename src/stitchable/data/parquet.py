@@ -2,87 +2,45 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import glob
-import io
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from stitchable.data.image_source import ImageSource, decode_image
+from stitchable.data.columns import class_names, image_and_label, not_decoded
+from stitchable.data.library import import_datasets, quiet, reading, scratch, writable
+from stitchable.data.rows import RowImages
+from stitchable.data.stream import StreamImages
 from stitchable.errors import StitchError
 
-IMAGE_COLUMNS = ("image", "img", "images", "picture", "photo")
-LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "coarse_label")
+IN_MEMORY = 2 << 30  # bytes of files that are held in memory as they are, encoded
 
 
-class ParquetImages(ImageSource):
+class ParquetImages(RowImages):
     """The rows of one or more parquet files, in stored order.
 
-    ``datasets`` keeps an Arrow copy of the files, mapped into memory: in its own cache (the folder that
-    ``HF_DATASETS_CACHE`` names), or where that cannot be written, in a temporary folder that goes with
-    the process. The network is not touched: the files are read by ``Dataset.from_parquet``, since
-    ``load_dataset`` reports its use to a server unless ``HF_HUB_OFFLINE`` is set.
-
-    The image column is the one of feature type ``Image``, else one with a name in `IMAGE_COLUMNS` that
-    holds bytes. The label column is the one of type ``ClassLabel``, else one with a name in
-    `LABEL_COLUMNS`; where several fit, the order of those names decides.
+    Files of `IN_MEMORY` together are held in memory, encoded as they are. Parquet gives no single row, so
+    larger ones are either a stream, see `parquet_stream`, or ``datasets`` writes an Arrow copy of them into
+    a folder that the user names, and maps it into memory. The network is not touched: the files are
+    read without ``load_dataset``, which reports its use to a server unless ``HF_HUB_OFFLINE`` is set.
 
     Args:
         files: Parquet files of one schema.
+        cache: Folder for Arrow copies; ``None`` holds the files in memory.
 
     Raises:
         StitchError: ``datasets`` is not installed, a file does not read, there is no row, no image or no
-            label column, or a label is missing. Reading an image that is broken raises one that names
-            its file and row.
+            label column, a label is missing, or the files are large and no folder is named.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = tuple(files)
-        name = str(files[0]) if len(files) == 1 else f"{files[0].parent} ({len(files)} parquet files)"
-        rows, self._counts = _read(self._files, name)
-        columns = ", ".join(rows.column_names)
-        self._column = _image_column(rows.features)
-        label = _label_column(rows.features)
-        if self._column is None:
-            raise StitchError(
-                f"{name} has no image column; its columns are {columns}. "
-                f"Store encoded images in a column such as {IMAGE_COLUMNS[0]!r} of type Image."
-            )
-        if label is None:
-            raise StitchError(
-                f"{name} has no label column; its columns are {columns}. "
-                f"Store whole numbers in a column such as {LABEL_COLUMNS[0]!r} of type ClassLabel."
-            )
-        labels = rows.with_format("arrow")[:][label].to_pylist()
-        missing = next((row for row, value in enumerate(labels) if value is None or value < 0), None)
-        if missing is not None:
-            raise StitchError(
-                f"Row {missing} of {name} has no label ({labels[missing]}). Give a split with labels, "
-                "numbered from 0."
-            )
-        from datasets import Image as ImageFeature
+    def __init__(self, files: Sequence[Path], *, cache: Path | None = None) -> None:
+        self._files, name = tuple(files), _name(files)
+        rows, self._counts = _read(self._files, name, cache)
+        super().__init__(rows, name)
 
-        super().__init__(name, labels, getattr(rows.features[label], "names", None))
-        self._rows = rows.select_columns([self._column]).cast_column(self._column, ImageFeature(decode=False))
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        value = self._rows[index][self._column]
-        if value is None or value["bytes"] is None:
-            where = self._where(index)
-            raise StitchError(
-                f"{where} holds no image bytes. Remove the row, or store the image in the file."
-            )
-        return decode_image(io.BytesIO(value["bytes"]), lambda: self._where(index)), int(self.labels[index])
-
-    def _where(self, index: int) -> str:
+    def where(self, index: int) -> str:
+        """Row and file."""
         for file, count in zip(self._files, self._counts, strict=True):
             if index < count:
                 return f"Row {index} (from 0) of {file}"
@@ -90,79 +48,77 @@ class ParquetImages(ImageSource):
         return f"A row of {self.name}"
 
 
-def _read(files: tuple[Path, ...], name: str) -> tuple[Any, list[int]]:
+def parquet_stream(files: Sequence[Path], *, count: int | None = None) -> StreamImages:
+    """Parquet files as a stream: nothing is held or copied.
+
+    Args:
+        files: Parquet files of one schema.
+        count: Images of an epoch; ``None`` takes the number of rows.
+
+    Raises:
+        StitchError: As for `ParquetImages`.
+    """
+    name = _name(files)
+    datasets = import_datasets(name)
+    from datasets.packaged_modules.parquet.parquet import Parquet
+
+    with reading(name, "parquet"), quiet(datasets):
+        total = sum(_row_counts(files))
+        builder = Parquet(cache_dir=scratch(), data_files={"train": _patterns(files)})
+        rows = builder.as_streaming_dataset(split="train") if total else None
+    if rows is None:
+        raise StitchError(f"{name} holds no rows. Give a file with images.")
+    image, label = image_and_label(rows.features, name)
+    classes = class_names(rows.features, label)
+    chosen = not_decoded(rows.select_columns([image, label]), image)
+    return StreamImages(chosen, name, count=count or total, image=image, label=label, classes=classes)
+
+
+def _read(files: tuple[Path, ...], name: str, cache: Path | None) -> tuple[Any, list[int]]:
     """The rows of all files, and how many each holds."""
-    try:
-        import datasets
-        from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
-    except ImportError as error:
+    datasets = import_datasets(name)
+    with reading(name, "parquet"), quiet(datasets):
+        counts = _row_counts(files)
+        if sum(counts) and cache is not None and writable(cache):
+            return datasets.Dataset.from_parquet(_patterns(files), cache_dir=str(cache)), counts
+    if not sum(counts):
+        raise StitchError(f"{name} holds no rows. Give a file with images.")
+    size = sum(file.stat().st_size for file in files)
+    if cache is not None:
+        raise StitchError(f"{cache} cannot be written. Give --data.cache another folder.")
+    if size > IN_MEMORY:
         raise StitchError(
-            f"Reading {name} needs the package datasets. Run: pip install 'stitchable[parquet]'"
-        ) from error
+            f"{name} holds {size / 2**30:.1f} GiB, more than the {IN_MEMORY / 2**30:g} GiB that are held in "
+            "memory. Name a folder for an Arrow copy, --data.cache FOLDER, or read it as a stream, "
+            "--data.streaming true."
+        )
+    with reading(name, "parquet"):
+        return _held(datasets, files, name), counts
+
+
+def _held(datasets: Any, files: Sequence[Path], name: str) -> Any:
+    from datasets.table import InMemoryTable
+    from pyarrow import concat_tables
+    from pyarrow.parquet import ParquetFile, read_schema
+
+    features = datasets.Features.from_arrow_schema(read_schema(files[0]))
+    columns = list(image_and_label(features, name))
+    tables = [ParquetFile(file).read(columns=columns) for file in files]
+    # A name of its own, or all bytes would be hashed for one.
+    fingerprint = hashlib.sha256("".join(str(file) for file in files).encode()).hexdigest()[:16]
+    return datasets.Dataset(InMemoryTable(concat_tables(tables)), fingerprint=fingerprint)
+
+
+def _row_counts(files: Sequence[Path]) -> list[int]:
+    from pyarrow.parquet import read_metadata
+
+    return [read_metadata(file).num_rows for file in files]
+
+
+def _patterns(files: Sequence[Path]) -> list[str]:
     # The names are patterns to `datasets`; escaped, brackets in a folder's name stand for themselves.
-    paths = [glob.escape(str(file.absolute())) for file in files]
-    try:
-        counts = [read_metadata(file).num_rows for file in files]
-        if sum(counts):
-            cache = _cache(datasets.config.HF_DATASETS_CACHE)
-            with _quiet(datasets):
-                return datasets.Dataset.from_parquet(paths, cache_dir=cache), counts
-    except Exception as error:  # Arrow, fsspec and datasets each have their own
-        cause = error.__cause__ or error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        raise StitchError(
-            f"{name} does not read as parquet ({reason}). Write it again or fetch it anew."
-        ) from error
-    raise StitchError(f"{name} holds no rows. Give a file with images.")
+    return [glob.escape(str(file.absolute())) for file in files]
 
 
-def _image_column(features: Any) -> str | None:
-    typed = [name for name, feature in features.items() if _type(feature) == "Image"]
-    named = [name for name in IMAGE_COLUMNS if name in features and _holds_bytes(features[name])]
-    return next((name for name in IMAGE_COLUMNS if name in typed), None) or next(iter(typed + named), None)
-
-
-def _label_column(features: Any) -> str | None:
-    typed = [name for name, feature in features.items() if _type(feature) == "ClassLabel"]
-    named = [name for name in LABEL_COLUMNS if name in features and _is_whole(features[name])]
-    return next((name for name in LABEL_COLUMNS if name in typed), None) or next(iter(typed + named), None)
-
-
-def _type(feature: Any) -> str:
-    return type(feature).__name__
-
-
-def _holds_bytes(feature: Any) -> bool:
-    if isinstance(feature, dict):
-        return "bytes" in feature and "path" in feature
-    return getattr(feature, "dtype", None) in ("binary", "large_binary")
-
-
-def _is_whole(feature: Any) -> bool:
-    return str(getattr(feature, "dtype", "")).startswith(("int", "uint"))
-
-
-def _cache(preferred: str | Path) -> str:
-    """The user's cache of ``datasets`` where it can be written, else a folder for this process."""
-    folder = Path(preferred)
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return str(folder) if there.is_dir() and os.access(there, os.W_OK) else _temporary_cache()
-
-
-@functools.cache
-def _temporary_cache() -> str:
-    folder = tempfile.mkdtemp(prefix="stitchable-datasets-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-@contextmanager
-def _quiet(datasets: Any) -> Iterator[None]:
-    shown = not datasets.are_progress_bars_disabled()
-    if shown:
-        datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
+def _name(files: Sequence[Path]) -> str:
+    return str(files[0]) if len(files) == 1 else f"{files[0].parent} ({len(files)} parquet files)"

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from stitchable.data.image_source import ImageSource
+from stitchable.data.image_source import ImageSource, IndexedImages
 from stitchable.errors import StitchError, nearest
 
-DIGITS = "digits"
+DIGITS, HUB = "digits", "hf"
+_ALLOWED = (
+    "Give a folder of CLASS/image.jpg, a .parquet file, tar shards such as train-{0000..0009}.tar, "
+    "'hf:NAME@SPLIT' or 'digits:train'."
+)
 _DIGITS_SPLITS: dict[str, Literal["train", "val"]] = {"train": "train", "val": "val"}
 
 
-def open_images(path: str | Path, *, split: str | None = None) -> ImageSource:
-    """Open the images that a path or a word names. Nothing is downloaded.
+def open_images(
+    path: str | Path,
+    *,
+    split: str | None = None,
+    corrupt_limit: int = 0,
+    streaming: bool = False,
+    images: int | None = None,
+    cache: str | Path | None = None,
+) -> ImageSource:
+    """Open the images that a path or a word names. Nothing is downloaded but what ``hf:`` names.
 
     Args:
         path: One of
@@ -21,51 +33,92 @@ def open_images(path: str | Path, *, split: str | None = None) -> ImageSource:
             - a folder with one folder per class, ``CLASS/*.jpg``, or with such folders per split;
             - a ``.parquet`` file with an image and a label column, or a folder of them (or with them in
               its folder ``data``), named by split as in ``train-00000-of-00002.parquet``;
+            - tar shards as webdataset writes them, a ``.tar`` file, ``train-{0000..0009}.tar``, or a folder
+              of them, named by split; they are always a stream;
+            - the text ``hf:NAME[:CONFIG][@SPLIT]``, a data set of the Hugging Face hub;
             - the text ``digits:train`` or ``digits:val``, scikit-learn's handwritten digits. A folder
               called so is ``./digits`` or a `Path`.
         split: Which split of a folder, or of the digits, such as ``"train"``.
+        corrupt_limit: How many images that do not read are skipped; 0 refuses the first.
+        streaming: Read parquet files or a data set of the hub one image after the other; image folders and
+            digits have no other way than by number.
+        images: How many images of a stream are an epoch; ``None`` takes all, where their number is known.
+        cache: Folder for Arrow copies of parquet files, or of a data set of the hub.
 
     Returns:
-        A map-style data set of (PIL image in RGB or tensor, int label) with ``classes``, ``labels`` and
-        ``len``; see `ImageSource`.
+        `IndexedImages`, a map-style data set of (PIL image in RGB or tensor, int label), or a stream;
+        with ``classes`` and ``len``; see `ImageSource`.
 
     Raises:
-        StitchError: The path is missing, is of no kind above, is empty, lacks the split, or needs one.
+        StitchError: The path is missing, is of no kind above, is empty, lacks the split, or needs one; or
+            these images are no stream.
     """
+    how = _How(split, streaming, images, None if cache is None else Path(cache).expanduser())
+    source = _open(path, how)
+    source.skipped.limit = corrupt_limit
+    if isinstance(source, IndexedImages) and images is not None:
+        raise StitchError(
+            f"{source.name} is no stream, so all of its images are an epoch. "
+            "Leave out --data.train_images and --data.val_images."
+        )
+    return source
+
+
+class _How(NamedTuple):
+    split: str | None
+    streaming: bool
+    images: int | None
+    cache: Path | None
+
+
+def _open(path: str | Path, how: _How) -> ImageSource:
     word, _, part = str(path).partition(":")
     if isinstance(path, str) and word == DIGITS:
-        return _open_digits(part or None, split)
+        return _open_digits(part or None, how.split)
+    if isinstance(path, str) and word == HUB and part:
+        from stitchable.data.hub import hub_images
+
+        text = part if how.split is None else f"{part}@{how.split}"
+        return hub_images(text, streaming=how.streaming, count=how.images, cache=how.cache)
     path = Path(path).expanduser()
+    if path.suffix.lower() == ".tar":
+        from stitchable.data.shards import shard_files
+
+        return _open_files(shard_files(str(path)), how)
     if not path.exists():
-        raise StitchError(
-            f"No images at {path}. Give a folder of CLASS/image.jpg, a .parquet file, or 'digits:train'."
-        )
+        raise StitchError(f"No images at {path}. {_ALLOWED}")
     if path.is_dir():
-        return _open_folder(path, split)
+        return _open_folder(path, how)
     if path.suffix.lower() != ".parquet":
+        raise StitchError(f"{path} is neither parquet nor a tar shard. {_ALLOWED}")
+    if how.split is not None:
         raise StitchError(
-            f"{path} is not parquet. Give a folder of CLASS/image.jpg, a .parquet file, or 'digits:train'."
+            f"{path} is one file, without split {how.split!r}. Give its folder, or leave out split."
         )
-    if split is not None:
-        raise StitchError(
-            f"{path} is one file, without split {split!r}. Give its folder, or leave out split."
-        )
-    from stitchable.data.parquet import ParquetImages
-
-    return ParquetImages([path])
+    return _open_files([path], how)
 
 
-def _open_folder(folder: Path, split: str | None) -> ImageSource:
+def _open_files(files: list[Path], how: _How) -> ImageSource:
+    if files[0].suffix.lower() == ".tar":
+        from stitchable.data.shards import shard_stream
+
+        return shard_stream(files, count=how.images)
+    from stitchable.data.parquet import ParquetImages, parquet_stream
+
+    return parquet_stream(files, count=how.images) if how.streaming else ParquetImages(files, cache=how.cache)
+
+
+def _open_folder(folder: Path, how: _How) -> ImageSource:
     from stitchable.data.folder import SPLIT_WORDS, FolderImages
 
-    files = sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+    split = how.split
+    patterns = ("*.parquet", "data/*.parquet", "*.tar")
+    files = next((found for each in patterns if (found := sorted(folder.glob(each)))), None)
     if not files:
         if split is not None and not (folder / split).is_dir():
-            found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-            raise StitchError(f"{folder} has no split {split!r}. {nearest(split, found)}".strip())
+            names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+            raise StitchError(f"{folder} has no split {split!r}. {nearest(split, names)}".strip())
         return FolderImages(folder if split is None else folder / split)
-    from stitchable.data.parquet import ParquetImages
-
     splits = {file: _split_of(file) for file in files}
     known = sorted({word for word in splits.values() if word in SPLIT_WORDS})
     if split is None and len(known) > 1:
@@ -77,7 +130,7 @@ def _open_folder(folder: Path, split: str | None) -> ImageSource:
         raise StitchError(
             f"{folder} has no split {split!r}. {nearest(str(split), sorted(set(splits.values())))}"
         )
-    return ParquetImages(chosen)
+    return _open_files(chosen, how)
 
 
 def _split_of(file: Path) -> str:

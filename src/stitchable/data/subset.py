@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stitchable.data.image_source import ImageSource
+from stitchable.data.image_source import ImageSource, IndexedImages
 from stitchable.data.loader import image_order
 from stitchable.data.memory import MemoryImages
 from stitchable.errors import StitchError
 
 
-class SelectedImages(ImageSource):
+class SelectedImages(IndexedImages):
     """The images of a source at some indices.
 
     Args:
@@ -20,8 +20,8 @@ class SelectedImages(ImageSource):
         indices: Shape ``(n,)``, int64.
     """
 
-    def __init__(self, source: ImageSource, indices: Tensor) -> None:
-        super().__init__(source.name, source.labels[indices], source.classes)
+    def __init__(self, source: IndexedImages, indices: Tensor) -> None:
+        super().__init__(source.name, source.labels[indices], source.classes, skipped=source.skipped)
         self.mirrored_means_same = source.mirrored_means_same
         self._source, self._indices = source, indices.tolist()
 
@@ -29,7 +29,7 @@ class SelectedImages(ImageSource):
         return self._source[self._indices[index]]
 
 
-def set_aside(source: ImageSource, count: int) -> tuple[ImageSource, ImageSource]:
+def set_aside(source: ImageSource, count: int) -> tuple[IndexedImages, IndexedImages]:
     """Part some images from the others; which ones depends on the source alone, see `image_order`.
 
     Args:
@@ -40,8 +40,13 @@ def set_aside(source: ImageSource, count: int) -> tuple[ImageSource, ImageSource
         The others, and those set aside.
 
     Raises:
-        StitchError: Nothing would be left of the others.
+        StitchError: Nothing would be left of the others, or the source is a stream.
     """
+    if not isinstance(source, IndexedImages):
+        raise StitchError(
+            f"No images of {source.name} can be set aside: it is a stream. Name held-out images, --data.val, "
+            "and take those."
+        )
     if count >= len(source):
         raise StitchError(
             f"{count} of the {len(source)} images of {source.name} cannot be set aside. Take fewer."
@@ -52,7 +57,7 @@ def set_aside(source: ImageSource, count: int) -> tuple[ImageSource, ImageSource
     return _select(source, left.nonzero()[:, 0]), _select(source, chosen)
 
 
-def _select(source: ImageSource, indices: Tensor) -> ImageSource:
+def _select(source: IndexedImages, indices: Tensor) -> IndexedImages:
     if not isinstance(source, MemoryImages):
         return SelectedImages(source, indices)
     return MemoryImages(
@@ -61,4 +66,10 @@ def _select(source: ImageSource, indices: Tensor) -> ImageSource:
         name=source.name,
         classes=source.classes,
         mirrored_means_same=source.mirrored_means_same,
+        skipped=source.skipped,
+        corrupt={
+            place: source.corrupt[index]
+            for place, index in enumerate(indices.tolist())
+            if index in source.corrupt
+        },
     )

@@ -47,6 +47,7 @@ def tally(
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     calibration: Iterable[Tensor] | None = None,
+    half: bool = False,
     on_batch: Callable[[int], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> list[Tally]:
@@ -57,6 +58,7 @@ def tally(
         stitches: What to measure.
         batches: Normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``, int64.
         calibration: See `Trie`; ``None`` measures every stitch with the anchors' own BatchNorm statistics.
+        half: Compute under bfloat16 autocast, but for the calibration.
         on_batch: Called with the number of images after each batch, of whichever process.
         ranks: The processes that share the work: ``batches`` and ``calibration`` are then this one's, of
             all batches those of its `Ranks.share`. All get the same tallies, and where a batch gives the
@@ -74,7 +76,7 @@ def tally(
     with evaluating(network):
         trie = Trie(network, stitches, calibration=calibration, ranks=ranks)
         # Sums of single batches, so that they are added up in the order of batches whoever made them.
-        for sums in ranks.in_turn(_batch_sums(trie, len(stitches), *batch) for batch in batches):
+        for sums in ranks.in_turn(_batch_sums(trie, len(stitches), *batch, half=half) for batch in batches):
             correct += sums.correct
             loss += sums.loss
             images += sums.images
@@ -93,13 +95,15 @@ class _BatchSums(NamedTuple):
     images: int
 
 
-def _batch_sums(trie: Trie, stitches: int, images: Tensor, labels: Tensor) -> _BatchSums:
+def _batch_sums(trie: Trie, stitches: int, images: Tensor, labels: Tensor, *, half: bool) -> _BatchSums:
     device = next(trie.network.parameters()).device
     where = sums_device(device)
     labels = labels.to(where)
     correct = torch.zeros(stitches, dtype=torch.int64, device=where)
     loss = torch.zeros(stitches, dtype=torch.float64, device=where)
-    for position, logits in trie.run(images.to(device)):
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        found = list(trie.run(images.to(device)))
+    for position, logits in found:
         logits = logits.to(where)
         correct[position] = (logits.argmax(1) == labels).sum()
         loss[position] = F.cross_entropy(logits.double(), labels, reduction="sum")
@@ -113,6 +117,7 @@ def sweep(
     stitches: Sequence[Stitch] | None = None,
     originals: dict[str, Tally] | None = None,
     calibration: Iterable[Tensor] | None = None,
+    half: bool = False,
     on_batch: Callable[[int], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> list[CurveRow]:
@@ -124,6 +129,7 @@ def sweep(
         stitches: What to measure; the whole space where left out.
         originals: Tallies of the anchors before joint training, by name, on the same images.
         calibration: See `tally`.
+        half: See `tally`.
         on_batch: See `tally`.
         ranks: See `tally`.
 
@@ -131,7 +137,9 @@ def sweep(
         One row per stitch, in the order of their indices.
     """
     chosen = sorted(network.space if stitches is None else stitches, key=network.space.index)
-    tallies = tally(network, chosen, batches, calibration=calibration, on_batch=on_batch, ranks=ranks)
+    tallies = tally(
+        network, chosen, batches, calibration=calibration, half=half, on_batch=on_batch, ranks=ranks
+    )
     costs = [network.cost(stitch) for stitch in chosen]
     top1 = [100 * each.correct / each.images for each in tallies]
     on_front = front([cost.macs for cost in costs], top1)

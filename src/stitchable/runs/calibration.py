@@ -80,6 +80,7 @@ def calibration_batches(
         workers=data.workers,
         start=ranks.rank,
         every=ranks.count,
+        keep_full=True,  # batches of one size, which count alike
     )
     return (images for images, _ in loader)
 

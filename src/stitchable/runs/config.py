@@ -8,6 +8,7 @@ from typing import Literal
 from stitchable.errors import StitchError, check_choices
 from stitchable.space.build import SpaceOptions
 from stitchable.space.prune import PruneRule
+from stitchable.tracking.options import TrackOptions
 from stitchable.training.options import TrainOptions
 
 
@@ -16,16 +17,39 @@ class DataConfig:
     """Where the images are.
 
     Attributes:
-        train: Training images: a folder of CLASS/image files, a ``.parquet`` file, or ``digits:train``.
+        train: Training images: a folder of CLASS/image files, a ``.parquet`` file or a folder of them,
+            webdataset shards such as ``shards/train-{0000..0009}.tar`` or a folder of them,
+            ``hf:NAME[:CONFIG][@SPLIT]`` of the Hugging Face hub, or ``digits:train``.
         val: Held-out images, likewise.
-        workers: Processes that read images; 0 reads in the main process.
+        workers: Processes that read images, or decode them where they are a stream; 0 does it in the main
+            process.
         memory: Decode all images once and hold them; for small images of one size.
+        corrupt_limit: How many images that do not read are skipped and named, in each of the two; more stop
+            the command, 0 the first. In training the next image takes the place of one that is skipped.
+        streaming: Read parquet files or a data set of the hub one image after the other, without copying or
+            downloading them; tar shards always are read so. A stream is shuffled by its shards and within
+            2,048 images.
+        train_images: Images of an epoch of a stream; ``null`` takes all, where their number is known.
+        val_images: Held-out images of a stream, likewise.
+        cache: Folder for an Arrow copy of parquet files, which are held in memory otherwise, or of a data
+            set of the hub.
     """
 
     train: str | None = None
     val: str | None = None
     workers: int = 0
     memory: bool = False
+    corrupt_limit: int = 10
+    streaming: bool = False
+    train_images: int | None = None
+    val_images: int | None = None
+    cache: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 0), ("corrupt_limit", 0), ("train_images", 1), ("val_images", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise StitchError(f"data.{name} must be at least {least}; got {value}.")
 
 
 @dataclass(frozen=True)
@@ -85,14 +109,18 @@ class SweepConfig:
             to each path; 0 keeps the anchors' own. ``None`` takes 1,000, and none for a network that was
             trained with frozen statistics: its weights have got used to these. Families without BatchNorm
             never read them.
+        autocast: ``"bfloat16"`` measures what a device that computes so would give, in about half the time on
+            CPUs with AVX-512 BF16. The calibration stays in float32.
     """
 
     images: int | None = None
     batch_size: int = 250
     stitches: int | None = None
     calibration_images: int | None = None
+    autocast: Literal["none", "bfloat16"] = "none"
 
     def __post_init__(self) -> None:
+        check_choices(self, "sweep")
         if self.calibration_images is not None and (
             self.calibration_images < 0 or self.calibration_images == 1
         ):
@@ -120,6 +148,7 @@ class RunConfig:
         data: Where the images are.
         fit: How stitching layers are initialised.
         train: How the joint network is trained.
+        track: Where else that is told.
         sweep: How the curve is measured.
         seed: Of everything random.
         device: ``"auto"`` takes CUDA, then MPS, then the CPU.
@@ -132,6 +161,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     train: TrainOptions = field(default_factory=TrainOptions)
+    track: TrackOptions = field(default_factory=TrackOptions)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     seed: int = 0
     device: str = "auto"

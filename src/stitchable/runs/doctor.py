@@ -66,7 +66,7 @@ def inspect_models(
 
 
 def _weights(text: str) -> str | None:
-    _, source, weights = read_anchor_text(text)
+    _, source, _, weights = read_anchor_text(text)
     if weights == "random":
         return None
     brings_its_own = "/" in source or source.startswith(("hf:", "."))

@@ -123,7 +123,12 @@ def best_of(epochs: list[MeasuredEpoch]) -> MeasuredEpoch:
 def _prepare(model: str, data: DataConfig, images: InputConfig, *, seed: int, trust_code: bool) -> Anchor:
     """The model with a classifier for the classes of the training images."""
     source = open_split(data, "train")
-    count = int(source.labels.max()) + 1
+    count = source.class_count
+    if count is None:
+        raise StitchError(
+            f"{source.name} is a stream that does not name its classes, so no classifier can be made for "
+            "them. Give images in folders or parquet files."
+        )
     classes = source.classes or [str(label) for label in range(count)]
     if len(classes) < 2:
         raise StitchError(f"{source.name} holds one class. Give a folder with two classes or more.")

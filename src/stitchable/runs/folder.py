@@ -19,9 +19,9 @@ class RunFolder:
     ``config.yaml`` is the resolved configuration; ``fitted/`` the network before training, with the
     anchors as they came; ``network/`` the trained one; ``fit.json`` R² per layer; ``train.jsonl`` a line
     per step and ``guard.jsonl`` one per anchor and measurement (``.partial`` until training is done);
-    ``checkpoints/`` the states of a training that is not done; ``stopped/`` the network that the guard kept
-    when it stopped one; ``best/`` that of the best epoch, where one is kept; ``curve_fitted.jsonl`` and
-    ``curve.jsonl`` the curve before and after training.
+    ``checkpoints/`` the states of a training that is not done; ``tracking/`` what the libraries that follow
+    it keep here; ``stopped/`` the network that the guard kept when it stopped one; ``best/`` that of the best
+    epoch, where one is kept; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training.
 
     Args:
         path: The folder; it need not exist.
@@ -40,6 +40,7 @@ class RunFolder:
         self.stopped = self.path / "stopped"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
+        self.tracking = self.path / "tracking"
         self.train_summary_file = self.path / "train_summary.json"
         self.curve_fitted = self.path / "curve_fitted.jsonl"
         self.curve = self.path / "curve.jsonl"

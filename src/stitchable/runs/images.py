@@ -12,6 +12,7 @@ from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
 from stitchable.data.memory import hold_in_memory
 from stitchable.data.sources import open_images
+from stitchable.data.stream import StreamImages
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
 from stitchable.network import StitchedNetwork
@@ -30,13 +31,14 @@ def open_for(network: StitchedNetwork | Anchor, data: DataConfig, split: ImageSp
         StitchError: No path is given, it does not open, or its classes are not the anchors'.
     """
     source = open_split(data, split)
-    count = network.class_count
-    largest = int(source.labels.max())
-    if largest >= count:
+    count, found = network.class_count, source.class_count
+    if found is not None and found > count:
         raise StitchError(
-            f"{source.name} has labels up to {largest}; the anchors tell {count} classes apart. "
+            f"{source.name} has labels up to {found - 1}; the anchors tell {count} classes apart. "
             "Give the data set the anchors were trained on, or anchors with its classes."
         )
+    if isinstance(source, StreamImages):
+        source.label_limit = count  # seen as they come
     for number, (theirs, ours) in enumerate(zip(source.classes or (), network.classes or (), strict=False)):
         if theirs != ours:
             raise StitchError(
@@ -84,6 +86,7 @@ def training_batches(
             start=start,
             rank=ranks.rank,
             ranks=ranks.count,
+            keep_full=True,
         )
 
     return batches, len(source) // batch_size
@@ -98,8 +101,8 @@ def check_shares(batch_size: int, options: StepOptions, ranks: Ranks) -> None:
     section, count = options.section, ranks.count
     if batch_size < count:
         raise StitchError(
-            f"A batch of {batch_size} images has none for some of {count} processes. Set {section}.batch_size "
-            f"to {count} at least, or start fewer."
+            f"A batch of {batch_size} images has none for some of {count} processes. Set "
+            f"{section}.batch_size to {count} at least, or start fewer."
         )
     whole = 2 * options.accumulate * count
     if isinstance(options, TrainOptions) and options.objective.mixes and batch_size % whole:
@@ -120,4 +123,7 @@ def open_split(data: DataConfig, split: ImageSplit) -> ImageSource:
         raise StitchError(
             f"No images named. Give --data.{split}, a folder, a .parquet file or 'digits:{split}'."
         )
-    return open_images(path)
+    count = data.train_images if split == "train" else data.val_images
+    return open_images(
+        path, corrupt_limit=data.corrupt_limit, streaming=data.streaming, images=count, cache=data.cache
+    )

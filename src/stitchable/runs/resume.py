@@ -60,7 +60,7 @@ def identity_of(
         "train": train,
         "seed": seed,
         "data.train": data.train,
-        "labels": hashlib.sha256(source.labels.numpy().tobytes()).hexdigest()[:12],
+        "labels": source.digest,
         "fitted": hashlib.sha256((run.fitted / WEIGHTS).read_bytes()).hexdigest()[:12],
         "stitchable": __version__,
     }

@@ -81,12 +81,13 @@ def sweep_run(
         calibration = calibration_batches(network, stitches, data, calibrating, ranks=ranks)
         if on_start and ranks.first:
             on_start(len(stitches), min(options.images or len(source), len(source)))
+        half = options.autocast == "bfloat16"
         originals = None
         if trained:
             # The anchors as they came, on the same images: what joint training did to them.
             fitted = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
             alone = [fitted.space.stitch(name) for name in fitted.anchors]
-            tallies = tally(fitted, alone, loader, ranks=ranks)
+            tallies = tally(fitted, alone, loader, half=half, ranks=ranks)
             originals = dict(zip(fitted.anchors, tallies, strict=True))
         rows = sweep(
             network,
@@ -94,6 +95,7 @@ def sweep_run(
             stitches=stitches,
             originals=originals,
             calibration=calibration,
+            half=half,
             on_batch=on_batch if ranks.first else None,
             ranks=ranks,
         )

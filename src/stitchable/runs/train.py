@@ -24,7 +24,9 @@ from stitchable.runs.resume import (
 )
 from stitchable.runs.teaching import guard_images, load_teacher
 from stitchable.runs.training_logs import TrainingLogs
-from stitchable.training.anchor_drop import AnchorDropError
+from stitchable.tracking.options import TrackOptions
+from stitchable.tracking.tracking import Tracking
+from stitchable.training.anchor_drop import AnchorDropError, GuardRecord
 from stitchable.training.checkpoint import checkpoints, remove_checkpoints
 from stitchable.training.guard import AnchorGuard
 from stitchable.training.interrupt import signals_as_wish
@@ -42,6 +44,7 @@ def train_run(
     *,
     data: DataConfig,
     options: TrainOptions,
+    track: TrackOptions | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: Resume = "auto",
@@ -64,6 +67,7 @@ def train_run(
         run: A run that was fitted.
         data: Its ``train`` images are used, and its ``val`` images by the anchors' guard.
         options: See `TrainOptions`.
+        track: Who else is told how it goes; no part of what decides the numbers.
         seed: Of the stitches, the order of the images, their augmentation, and what blocks draw.
         device: See `Ranks.device`.
         resume: ``"auto"`` goes on with a training that was cut off, from its last checkpoint;
@@ -72,7 +76,7 @@ def train_run(
         trust_code: Allow the folder's own architecture files to run.
         on_start: Called with the number of steps.
         on_step: Called after each step.
-        on_note: Called with a line on what it goes on from.
+        on_note: Called with a line on what it goes on from, or on a library that tracks it no more.
 
     Raises:
         StitchError: The run is not fitted or trained already, training cannot go on, or not exactly.
@@ -84,6 +88,7 @@ def train_run(
             ranks,
             data=data,
             options=options,
+            track=track,
             seed=seed,
             device=device,
             resume=resume,
@@ -101,6 +106,7 @@ def _train(
     *,
     data: DataConfig,
     options: TrainOptions,
+    track: TrackOptions | None,
     seed: int,
     device: str,
     resume: Resume,
@@ -115,6 +121,8 @@ def _train(
     if run.is_trained and not overwrite and not unfinished:
         raise StitchError(f"{run.path} is trained already. Pass --overwrite to train it again from its fit.")
     config = run.read_config()
+    track = track if ranks.first and track else TrackOptions()  # only one process tells
+    tracking = Tracking(track, run.tracking, name=run.path.resolve().name, warn=on_note)
     where = ranks.device(device)
     network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
     sampler = build_sampler(network.space, options.sampler, seed=seed)
@@ -145,23 +153,27 @@ def _train(
     check_same_checkpoint(found, ranks)
     if on_start:
         on_start(steps * options.epochs)
+    done = found.step if found else 0
+    trained = {"data": {**config["data"], **asdict(data)}, "train": asdict(options), "seed": seed}
+    tracking.start({**config, **trained}, done=done)
     # From here on nothing is refused any more: the files of this training may take their places.
     if found is None and ranks.first:
         remove_checkpoints(run.checkpoints)
     logs = TrainingLogs(run, guarded=guard is not None, silent=not ranks.first)
-    notes += logs.cut(found.step if found else 0, steps=steps * options.epochs)
+    notes += logs.cut(done, steps=steps * options.epochs)
     if on_note:
         for note in notes:
             on_note(note)
 
-    def record(step: StepRecord) -> None:
-        logs.write(step)
-        if on_step:
-            on_step(step)
+    def record(each: StepRecord | GuardRecord) -> None:
+        logs.write(each)
+        tracking.write(each)
+        if on_step and isinstance(each, StepRecord):
+            on_step(each)
 
-    with logs, signals_as_wish() as wish, _naming_what_is_kept(run, network, ranks):
+    with logs, signals_as_wish() as wish, tracking, _naming_what_is_kept(run, network, ranks):
         if guard:
-            guard.on_record = logs.write
+            guard.on_record = record
         summary = train(
             network,
             batches,
@@ -185,6 +197,7 @@ def _train(
             ),
             on_step=record,
         )
+        tracking.finish(summary)
     if not ranks.first:
         ranks.wait()  # until the first one has put everything away
         return summary
@@ -192,9 +205,7 @@ def _train(
     # From here on nothing is lost: cut off now, it goes on from the last checkpoint, after all steps.
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
     _drop_what_was_of_another(run, keep_best=probe is not None)
-    run.write_config(
-        {**config, "data": {**config["data"], **asdict(data)}, "train": asdict(options), "seed": seed}
-    )
+    run.write_config({**config, **trained, "track": asdict(track)})
     logs.finish()
     remove_checkpoints(run.checkpoints)
     ranks.wait()

@@ -19,17 +19,28 @@ def message(*args, **options):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("resnet18", (None, "resnet18", None)),
-        ("r=resnet18", ("r", "resnet18", None)),
-        (" r = resnet18@random ", ("r", "resnet18", "random")),
-        ("resnet18@w/r.safetensors", (None, "resnet18", "w/r.safetensors")),
-        ("a/b.py:make@w.safetensors", (None, "a/b.py:make", "w.safetensors")),
-        ("resnet18@", (None, "resnet18", None)),
-        ("resnet18.a1_in1k", (None, "resnet18.a1_in1k", None)),
+        ("resnet18", (None, "resnet18", {}, None)),
+        ("r=resnet18", ("r", "resnet18", {}, None)),
+        (" r = resnet18@random ", ("r", "resnet18", {}, "random")),
+        ("resnet18@w/r.safetensors", (None, "resnet18", {}, "w/r.safetensors")),
+        ("a/b.py:make@w.safetensors", (None, "a/b.py:make", {}, "w.safetensors")),
+        ("resnet18@", (None, "resnet18", {}, None)),
+        ("resnet18.a1_in1k", (None, "resnet18.a1_in1k", {}, None)),
+        (
+            "r=resnet18?drop_path_rate=0.1&layers=[1, 2]@random",
+            ("r", "resnet18", {"drop_path_rate": 0.1, "layers": [1, 2]}, "random"),
+        ),
     ],
 )
 def test_short_form(text, expected):
     assert read_anchor_text(text) == expected
+
+
+def test_arguments_change_the_architecture_and_are_remembered():
+    anchor = load_anchor("ti=vit_tiny_patch16_224?depth=2&img_size=32&embed_dim=12&num_heads=2@random")
+    assert (anchor.name, anchor.depth) == ("ti", 2)
+    assert anchor.features[0].shape(1) == (1, 1 + 2 * 2, 12)
+    assert anchor.source.to_dict()["arguments"]["depth"] == 2
 
 
 @pytest.mark.parametrize("text", ["", "r=", "@random", "r=@random", "  "])
@@ -51,6 +62,10 @@ def test_short_form_names_a_model(text):
         ("own.py:make", "No file own.py"),
         ("own.py:make@pretrained", "'pretrained' is for models of a library"),
         ("resnet18@no.safetensors", "No weight file no.safetensors"),
+        ("resnet18?layers", "'layers' is no argument. Write ?key=value&key=value."),
+        ("resnet18?layers=[1,", "the value of layers does not read as YAML"),
+        ("resnet18?leyers=1", "timm cannot build resnet18 {'leyers': 1}"),
+        ("own.py:make?depth=1", "only models of timm and torchvision take arguments"),
         ("a b=resnet18", "Anchor name 'a b' cannot stand in a stitch id"),
         ("train=resnet18", "Anchor name 'train' is taken by PyTorch's modules"),
     ],

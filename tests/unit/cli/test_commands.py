@@ -129,11 +129,11 @@ def test_images_that_do_not_read(fit, digit_models, corrupt, tmp_path):
         (corrupt, "bee/3.png does not read as an image"),
         (tmp_path / "empty", "holds no class folders"),
         (tmp_path / "none", f"No images at {tmp_path / 'none'}"),
-        (tmp_path / "photo.jpg", "is not parquet"),
+        (tmp_path / "photo.jpg", "is neither parquet nor a tar shard"),
         ("digits:tran", "names no split of the digits. Allowed: digits:train, digits:val."),
         ("", "No images named. Give --data.train"),
     ):
-        assert message in fit(other, "--data.train", path)
+        assert message in fit(other, "--data.train", path, "--data.corrupt_limit", 0)
 
 
 @pytest.mark.parametrize("command", ["sweep", "train"])
@@ -142,7 +142,8 @@ def test_a_run_keeps_what_it_had_when_images_do_not_read(harmless, measured, cor
     line = harmless(command, measured, key, corrupt / "nowhere", "--device", "cpu")
     assert line.startswith("No images at")
     if command == "sweep":
-        assert "bee/3.png does not read as an image" in harmless(command, measured, key, corrupt)
+        line = harmless(command, measured, key, corrupt, "--data.corrupt_limit", 0)
+        assert "bee/3.png does not read as an image" in line
 
 
 # Configurations

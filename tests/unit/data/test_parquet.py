@@ -69,7 +69,9 @@ def test_several_files_are_one_source_and_errors_name_the_file(parquet, picture)
     assert source.labels.tolist() == [0, 1, 2, 0, 0]
     with pytest.raises(StitchError, match=r"Row 1 \(from 0\) of .*train-1.parquet does not read as an image"):
         source[3]
-    with pytest.raises(StitchError, match=r"Row 2 \(from 0\) of .*train-1.parquet holds no image bytes"):
+    with pytest.raises(
+        StitchError, match=r"Row 2 \(from 0\) of .*train-1.parquet does not .*it holds no bytes"
+    ):
         source[4]
 
 
@@ -139,11 +141,24 @@ def test_no_network_and_no_progress_bar(parquet, picture, monkeypatch, capsys):
     assert shown == (not datasets.are_progress_bars_disabled())
 
 
-def test_cache_that_cannot_be_written_gives_way(parquet, picture, monkeypatch, tmp_path):
-    monkeypatch.setattr(module.os, "access", lambda *_: False)
+def test_nothing_is_copied_unless_asked(parquet, picture, monkeypatch, tmp_path):
+    cache, path = tmp_path / "cache", parquet({"img": [picture()], "label": [0]}, features())
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "home")
+    held, copied = ParquetImages([path]), ParquetImages([path], cache=cache)
+    assert not (tmp_path / "home").exists()
+    assert list(cache.rglob("*.arrow"))
+    assert np.array_equal(np.asarray(held[0][0]), np.asarray(copied[0][0]))
+    with pytest.raises(StitchError, match=r"images\.parquet cannot be written\. Give --data\.cache"):
+        ParquetImages([path], cache=path)
+
+
+def test_large_files_ask_what_to_do(parquet, picture, monkeypatch):
     path = parquet({"img": [picture()], "label": [0]}, features())
-    source = ParquetImages([path])
-    assert "stitchable-datasets-" in source._rows.cache_files[0]["filename"]
+    monkeypatch.setattr(module, "IN_MEMORY", path.stat().st_size)
+    assert len(ParquetImages([path])) == 1
+    monkeypatch.setattr(module, "IN_MEMORY", path.stat().st_size - 1)
+    with pytest.raises(StitchError, match=r"--data\.cache FOLDER, or .*--data\.streaming true"):
+        ParquetImages([path])
 
 
 @pytest.mark.data

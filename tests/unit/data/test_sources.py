@@ -103,7 +103,7 @@ def test_missing_path_says_what_is_allowed(tmp_path):
 
 def test_file_of_another_kind(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"")
-    with pytest.raises(StitchError, match=r"x\.zip is not parquet"):
+    with pytest.raises(StitchError, match=r"x\.zip is neither parquet nor a tar shard"):
         open_images(tmp_path / "x.zip")
 
 

@@ -41,6 +41,20 @@ def test_tallies_are_those_of_a_plain_loop(network, side, labelled):
     assert len({each.correct for each in got}) > 1
 
 
+def test_half_precision_is_that_of_autocast(network, side, labelled):
+    batches, stitches = labelled(2, 9, side=side), list(network.space)
+    expected = []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for stitch in stitches:
+            logits = torch.cat([network(images, stitch) for images, _ in batches]).double()
+            labels = torch.cat([labels for _, labels in batches])
+            expected.append(torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item())
+    whole = [each.loss for each in tally(network, stitches, batches)]
+    half = [each.loss for each in tally(network, stitches, batches, half=True)]
+    assert half == pytest.approx(expected, rel=1e-6)
+    assert half != pytest.approx(whole, rel=1e-6)
+
+
 def test_data_are_read_once_and_told_of(stitched_vits, labelled):
     network, reads, told = stitched_vits(), [], []
 

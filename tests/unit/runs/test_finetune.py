@@ -172,11 +172,11 @@ def test_what_goes_wrong_leaves_nothing_behind(model, data, tmp_path, corrupt, p
     one = str(photos("one", ("ant",)))
     for changed, options, message in (
         (
-            DataConfig(train=str(corrupt), val=two),
+            DataConfig(train=str(corrupt), val=two, corrupt_limit=0),
             replace(QUICK, augment="none"),
             r"bee/3\.png does not read",
         ),
-        (DataConfig(train=two, val=str(corrupt)), QUICK, r"bee/3\.png does not read"),
+        (DataConfig(train=two, val=str(corrupt), corrupt_limit=0), QUICK, r"bee/3\.png does not read"),
         (DataConfig(train=two, val=wrong), QUICK, "Class 1 is 'cow' in .*wrong and 'bee'"),
         (DataConfig(train=two, val=data.val), QUICK, "labels up to 2; the anchors tell 2 classes apart"),
         (DataConfig(train=one, val=one), QUICK, "one holds one class"),

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -27,12 +27,13 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
     assert read_curve(run.curve_fitted) == rows
     assert not run.curve.exists()
     values = run.read_config()
-    assert values["data"] == {"train": "digits:train", "val": "digits:val", "workers": 0, "memory": False}
+    assert values["data"] == asdict(DataConfig(train="digits:train", val="digits:val"))
     assert values["sweep"] == {
         "images": 50,
         "batch_size": 20,
         "stitches": None,
         "calibration_images": None,
+        "autocast": "none",
     }
 
 
@@ -64,7 +65,8 @@ def test_sweep_of_some_stitches_keeps_the_anchors(fitted, digits):
 
 def test_a_sweep_that_fails_loses_nothing(measured, corrupt, contents):
     before = contents(measured)
-    for data, message in ((DataConfig(val=str(corrupt)), r"bee/3\.png"), (DataConfig(), "No images named")):
+    whole = DataConfig(val=str(corrupt), corrupt_limit=0)
+    for data, message in ((whole, r"bee/3\.png"), (DataConfig(), "No images named")):
         with pytest.raises(StitchError, match=message):
             sweep_run(RunFolder(measured), data=data, options=SweepConfig())
         assert contents(measured) == before

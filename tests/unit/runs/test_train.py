@@ -67,7 +67,10 @@ def test_a_sampler_that_does_not_fit_the_network_is_refused(fitted, digits, quic
 
 
 def test_the_log_tells_the_terms_of_which_the_loss_is_the_weighted_sum(fitted, digits, quick, lines):
-    run, weights = RunFolder(fitted), {"cross_entropy": 0.5, "soft_distillation": 2.0, "original": 0.25}
+    run, weights = (
+        RunFolder(fitted),
+        {"cross_entropy": 0.5, "soft_distillation": 2.0, "feature_matching": 0.25},
+    )
     objective = ObjectiveOptions(teacher="medium", **weights)
     train_run(run, data=digits, options=replace(quick, accumulate=2, objective=objective))
     for line in lines(run.train_file):
@@ -109,7 +112,11 @@ def test_a_training_that_fails_loses_nothing(fitted, corrupt, contents, digits, 
     sweep_run(run, data=digits, options=SweepConfig(images=20))
     before = contents(fitted)
     for data, options, message in (
-        (DataConfig(train=str(corrupt)), replace(quick, batch_size=4), r"bee/3\.png does not read"),
+        (
+            DataConfig(train=str(corrupt), corrupt_limit=0),
+            replace(quick, batch_size=4),
+            r"bee/3\.png does not read",
+        ),
         (digits, replace(quick, lr=1e30, epochs=3, warmup=0.0), "The loss of .* at step"),
         (digits, replace(quick, augment="flip"), "mirrors"),
         (DataConfig(), quick, "No images named"),

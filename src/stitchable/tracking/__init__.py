@@ -1,0 +1,1 @@
+"""Following a training in a library that draws curves; `train.jsonl` is written in any case."""
