@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -23,26 +22,13 @@ from stitchable.evaluation.moments import Moments, moments_alone
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, Ranks
 from stitchable.space.steps import Step
+from stitchable.space.tree import PathTree
 from stitchable.stitch import Stitch
 from stitchable.subnetwork import Subnetwork
 
-
-@dataclass
-class Node:
-    """A step of the trie of paths.
-
-    Attributes:
-        children: What may run next. The same step behind the same joint has two nodes where some of its
-            paths have BatchNorm statistics of their own and others do not.
-        ends: Positions, in the list of stitches, of those that end here.
-        statistics: Of the BatchNorm layers that the step runs, where they are this path's own.
-        adjusted: Whether this node, or one below it, has such statistics.
-    """
-
-    children: dict[tuple[Step, bool], Node] = field(default_factory=dict)
-    ends: list[int] = field(default_factory=list)
-    statistics: PathStatistics | None = None
-    adjusted: bool = False
+Key = tuple[Step, bool]
+"""A step, and whether it lies behind a joint of a path with BatchNorm statistics of its own. Where some paths
+through a step have such statistics and others have not, it has two nodes."""
 
 
 class _CalibrationBatch(NamedTuple):
@@ -80,44 +66,37 @@ class Trie:
         ranks: Ranks = ALONE,
     ) -> None:
         self.network = network
-        self.root = Node()
-        self.calibrated: set[int] = set()
         self.calibration_images = 0
         self._stitches = tuple(stitches)
-        self._statistics: list[PathStatistics] = []
+        paths = [network.space.steps(stitch) for stitch in stitches]
+        norms = [{} if calibration is None else norms_behind_joint(network.anchors, each) for each in paths]
+        self.calibrated = {position for position, each in enumerate(norms) if each}
+        self._tree = PathTree.of([self._keys(position, steps) for position, steps in enumerate(paths)])
+        self._statistics: dict[PathTree[Key], PathStatistics] = {}
+        self._adjusted: set[PathTree[Key]] = set()  # nodes with statistics, and all before them
         self._behind: dict[str, dict[_BatchNorm, None]] = {}  # by anchor: layers behind a joint of any path
-        for position, stitch in enumerate(stitches):
-            steps = network.space.steps(stitch)
-            norms = {} if calibration is None else norms_behind_joint(network.anchors, steps)
-            self._insert(position, steps, norms)
+        for position in sorted(self.calibrated):
+            self._give_statistics(self._keys(position, paths[position]), norms[position])
         if calibration is not None and self.calibrated:
             self._calibrate(calibration, ranks)
 
-    def _insert(self, position: int, steps: Sequence[Step], norms: Mapping[int, list[_BatchNorm]]) -> None:
-        node, last = self.root, max(norms, default=-1)
-        if norms:
-            self.calibrated.add(position)
-        for number, key in enumerate(self._keys(position, steps)):
-            node = node.children.setdefault(key, Node())
-            node.adjusted = node.adjusted or number <= last
-            if number in norms and node.statistics is None:
-                node.statistics = PathStatistics(norms[number])
-                self._statistics.append(node.statistics)
-                self._behind.setdefault(key[0].name, {}).update(dict.fromkeys(norms[number]))
-        node.ends.append(position)
+    def _keys(self, position: int, steps: Sequence[Step]) -> list[Key]:
+        joint = next((number for number, step in enumerate(steps) if step.kind == "layer"), len(steps))
+        own = position in self.calibrated
+        return [(step, own and number >= joint) for number, step in enumerate(steps)]
 
-    def _keys(self, position: int, steps: Sequence[Step]) -> Iterator[tuple[Step, bool]]:
-        """Where to descend for a stitch, from the root on."""
-        behind = False
-        for step in steps:
-            behind = behind or step.kind == "layer"
-            yield step, behind and position in self.calibrated
+    def _give_statistics(self, keys: Sequence[Key], norms: Mapping[int, list[_BatchNorm]]) -> None:
+        for number, node in enumerate(self._tree.along(keys[: max(norms) + 1])):
+            self._adjusted.add(node)
+            if number in norms and node not in self._statistics:
+                self._statistics[node] = PathStatistics(norms[number])
+                self._behind.setdefault(keys[number][0].name, {}).update(dict.fromkeys(norms[number]))
 
     @torch.no_grad()
     def _calibrate(self, batches: Iterable[Tensor], ranks: Ranks) -> None:
         for images, found in ranks.in_turn(self._moments(batch) for batch in batches):
             self.calibration_images += images
-            for statistics, seen in zip(self._statistics, found, strict=True):
+            for statistics, seen in zip(self._statistics.values(), found, strict=True):
                 statistics.add(seen)
         check_seen(self.calibration_images)
 
@@ -126,19 +105,20 @@ class Trie:
         alone = {
             name: moments_alone(self.network.anchors[name], norms, x) for name, norms in self._behind.items()
         }
-        seen = dict(self._adjust(self.root, x, alone))
-        return _CalibrationBatch(len(batch), [seen[each] for each in self._statistics])
+        seen = dict(self._adjust(self._tree, x, alone))
+        return _CalibrationBatch(len(batch), [seen[each] for each in self._statistics.values()])
 
     def _adjust(
-        self, node: Node, x: Tensor, alone: Mapping[str, Mapping[_BatchNorm, Moments]]
+        self, node: PathTree[Key], x: Tensor, alone: Mapping[str, Mapping[_BatchNorm, Moments]]
     ) -> Iterator[tuple[PathStatistics, SeenMoments]]:
         for (step, _), child in node.children.items():
-            if not child.adjusted:
+            if child not in self._adjusted:
                 continue
-            if child.statistics:
-                with child.statistics.adjusting(alone[step.name]) as seen:
+            own = self._statistics.get(child)
+            if own:
+                with own.adjusting(alone[step.name]) as seen:
                     y = self.network.apply_step(step, x)
-                yield child.statistics, seen
+                yield own, seen
             else:
                 y = self.network.apply_step(step, x)
             yield from self._adjust(child, y, alone)
@@ -155,11 +135,9 @@ class Trie:
         sub = self.network.extract(self._stitches[position])
         if position not in self.calibrated:
             return sub
-        node = self.root
-        for key in self._keys(position, sub.steps):
-            node = node.children[key]
-            if node.statistics is not None:
-                node.statistics.store(batch_norms(sub.anchors, key[0]))
+        for step, node in zip(sub.steps, self._tree.along(self._keys(position, sub.steps)), strict=True):
+            if node in self._statistics:
+                self._statistics[node].store(batch_norms(sub.anchors, step))
         sub.calibration_images = self.calibration_images
         return sub
 
@@ -176,12 +154,13 @@ class Trie:
             ``network(x, stitch)`` gives; for those that are calibrated, the same that the module gives
             that `extract` makes.
         """
-        yield from self._descend(self.root, x)
+        yield from self._descend(self._tree, x)
 
-    def _descend(self, node: Node, x: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def _descend(self, node: PathTree[Key], x: Tensor) -> Iterator[tuple[int, Tensor]]:
         for position in node.ends:
             yield position, x
         for (step, _), child in node.children.items():
-            with child.statistics.in_use() if child.statistics else nullcontext():
+            own = self._statistics.get(child)
+            with own.in_use() if own else nullcontext():
                 y = self.network.apply_step(step, x)
             yield from self._descend(child, y)
