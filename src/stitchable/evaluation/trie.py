@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from stitchable.anchors.twin import original_of
 from stitchable.evaluation.batch_norm import (
     PathStatistics,
     batch_norms,
@@ -76,7 +77,7 @@ class Trie:
         self._behind: dict[str, dict[_BatchNorm, None]] = {}  # by anchor: layers behind a joint of any path
         for position, stitch in enumerate(stitches):
             steps = network.space.steps(stitch)
-            norms = {} if calibration is None else norms_behind_joint(network.anchors, steps)
+            norms = {} if calibration is None else norms_behind_joint(network, steps)
             self._insert(position, steps, norms)
         if calibration is not None and self.calibrated:
             self._calibrate(calibration)
@@ -90,7 +91,9 @@ class Trie:
             node.adjusted = node.adjusted or number <= last
             if number in norms and node.statistics is None:
                 node.statistics = PathStatistics(norms[number])
-                self._behind.setdefault(key[0].name, {}).update(dict.fromkeys(norms[number]))
+                self._behind.setdefault(key[0].name, {}).update(
+                    dict.fromkeys(map(original_of, norms[number]))
+                )
         node.ends.append(position)
 
     def _keys(self, position: int, steps: Sequence[Step]) -> Iterator[tuple[Step, bool]]:
@@ -137,7 +140,7 @@ class Trie:
         for key in self._keys(position, sub.steps):
             node = node.children[key]
             if node.statistics is not None:
-                node.statistics.store(batch_norms(sub.anchors, key[0]))
+                node.statistics.store(batch_norms(sub.anchors[key[0].name], key[0]))
         sub.calibration_images = self.calibration_images
         return sub
 
