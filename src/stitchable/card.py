@@ -17,6 +17,7 @@ def write_card(
     *,
     stitch: Stitch | None = None,
     calibration_images: int | None = None,
+    owned: tuple[str, int] | None = None,
 ) -> None:
     """Write ``README.md`` into a saved folder.
 
@@ -26,6 +27,7 @@ def write_card(
         anchor: An anchor that holds its head; they all take the same images and have the same classes.
         stitch: The stitch, where only one was saved.
         calibration_images: Number of images on which its BatchNorm statistics were adjusted.
+        owned: What the joints have of their own, and how many params that are in all.
     """
     spec = anchor.input_spec
     names = ", ".join(space.outlines)
@@ -43,6 +45,11 @@ def write_card(
         what = (
             f"The BatchNorm statistics behind the joints were adjusted on {calibration_images:,} "
             f"training images.\n\n{what}"
+        )
+    if owned:
+        what = (
+            f"Behind a joint the end anchor runs with {owned[0]} of this joint's own. They are {owned[1]:,} "
+            f"params besides those of anchors and stitching layers; a stitch has no more for it.\n\n{what}"
         )
     table = "\n".join(f"| `{row}` | {space.cost(row).macs:,} | {space.cost(row).params:,} |" for row in rows)
     text = f"""---

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.store import WEIGHTS, read_config, write_folder
+from stitchable.anchors.vectors import Vectors
 from stitchable.anchors.weights import load_weights
+from stitchable.behind import BehindJoint, behind_joints, entered_anchors
 from stitchable.card import write_card
 from stitchable.cost.parts import Cost
 from stitchable.errors import StitchError
@@ -26,14 +28,15 @@ from stitchable.space.prune import ListedSpace
 from stitchable.space.space import StitchingSpace
 from stitchable.space.steps import Step
 from stitchable.stitch import Stitch
-from stitchable.subnetwork import Subnetwork, apply_step, read_anchors, run_spans
+from stitchable.subnetwork import Subnetwork, read_anchors, run_spans
 
 
 class StitchedNetwork(nn.Module):
     """Several anchors in one network; which stitch runs is an argument of every call.
 
     There is no active stitch and no hidden state, so calls from several threads do not disturb each
-    other. Parameters are named ``anchors.<name>.model.…`` as in the original, and ``layers.<id>.…``.
+    other. Parameters are named ``anchors.<name>.model.…`` as in the original, and ``layers.<id>.…``;
+    those that joints have of their own, if any, ``behind.<joint>.…``, see `own_behind_joints`.
 
     Args:
         anchors: Two or more, of the same classes, input size and normalisation.
@@ -84,6 +87,8 @@ class StitchedNetwork(nn.Module):
         for layer in self.layers.values():
             layer.reset_kaiming(generator)
         self._start_prefixes()
+        self.behind = cast(Mapping[str, BehindJoint], nn.ModuleDict())
+        self._entered: dict[str, Anchor] = {}
         self._spans = lru_cache(maxsize=4096)(self.space.spans)
 
     @torch.no_grad()
@@ -111,11 +116,56 @@ class StitchedNetwork(nn.Module):
         Raises:
             StitchError: The stitch is not in the space; the nearest ones are named.
         """
-        return run_spans(self.anchors, self.layers, self._spans(stitch), x)
+        return run_spans(self.anchors, self.layers, self._spans(stitch), x, entered=self._entered)
 
     def apply_step(self, step: Step, x: Tensor) -> Tensor:
-        """Run one step of a path: a stem, a block, a stitching layer or a head."""
-        return apply_step(self.anchors, self.layers, step, x)
+        """Run one step of a path on the feature that the step before it left, or a stem on images."""
+        if step.kind == "layer":
+            y: Tensor = self.layers[step.name](x)
+            return y
+        anchor = self.running(step)
+        if step.kind == "block":
+            return anchor.run(x, step.block, step.block + 1)
+        return anchor.stem(x) if step.kind == "stem" else anchor.head(x)
+
+    def running(self, step: Step) -> Anchor:
+        """The anchor that runs a stem, a block or a head: behind a joint, with what that joint owns."""
+        return self._entered[step.joint] if step.joint in self._entered else self.anchors[step.name]
+
+    def all_anchors(self) -> list[Anchor]:
+        """Every anchor, and every end anchor as it runs behind a joint that has parameters of its own."""
+        return [*self.anchors.values(), *self._entered.values()]
+
+    def own_behind_joints(self, kind: Vectors) -> None:
+        """Give every joint its own norms or biases of its end anchor, for what runs behind it.
+
+        They are parameters ``behind.<joint>.<name in the anchor's model>`` and begin with the anchor's
+        values, so that nothing changes at first. Paths through several joints use those of the last one
+        taken. A stitch costs what it did; the network holds more.
+
+        Args:
+            kind: See `stitchable.anchors.vectors.vector_names`. Nothing is done where they are there already.
+
+        Raises:
+            StitchError: The joints have parameters of the other kind, or there are none of this kind.
+        """
+        if self.owned not in (None, kind):
+            raise StitchError(f"The joints have {self.owned} of their own already; tune these, not {kind}.")
+        if self.owned is None:
+            self.behind = behind_joints(self.space, self.anchors, kind)
+            self._entered = entered_anchors(self.space, self.anchors, self.behind)
+
+    @property
+    def owned(self) -> Vectors | None:
+        """What joints have of their own, if anything."""
+        return next((each.kind for each in self.behind.values()), None)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StitchedNetwork:
+        apply: Any = super()._apply  # torch does not type it
+        apply(fn, recurse)
+        # Tensors may have been replaced.
+        self._entered = entered_anchors(self.space, self.anchors, self.behind)
+        return self
 
     def cost(self, stitch: Stitch | str) -> Cost:
         """MACs for one image and params of a stitch."""
@@ -132,7 +182,8 @@ class StitchedNetwork(nn.Module):
             StitchError: The stitch is not in the space.
         """
         stitch = self.space.stitch(stitch)
-        return Subnetwork(stitch, self.space, self.anchors, self.layers).train(self.training)
+        sub = Subnetwork(stitch, self.space, self.anchors, self.layers, self.behind)
+        return sub.train(self.training)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write configuration, weights and a card; `from_pretrained` needs nothing but the folder.
@@ -146,9 +197,12 @@ class StitchedNetwork(nn.Module):
         """
         folder, anchors = Path(folder), list(self.anchors.values())
         outlines = {name: {"stages": outline.stages} for name, outline in self.space.outlines.items()}
-        entries = {"space": self.space.to_dict(), "outlines": outlines}
+        entries: dict[str, Any] = {"space": self.space.to_dict(), "outlines": outlines}
+        if self.owned:
+            entries["behind"] = self.owned
         write_folder(folder, "network", module=self, anchors=anchors, entries=entries)
-        write_card(folder, self.space, anchors[0])
+        count = sum(parameter.numel() for each in self.behind.values() for parameter in each.parameters())
+        write_card(folder, self.space, anchors[0], owned=(self.owned, count) if self.owned else None)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, trust_code: bool = False) -> StitchedNetwork:
@@ -166,6 +220,8 @@ class StitchedNetwork(nn.Module):
         anchors, space = read_anchors(folder, config, trust_code=trust_code)
         members = config["space"].get("members")
         network = cls(list(anchors.values()), space if members is None else ListedSpace(space, members))
+        if config.get("behind"):
+            network.own_behind_joints(config["behind"])
         load_weights(network, folder / WEIGHTS)
         return network.eval()
 

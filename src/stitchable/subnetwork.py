@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.store import WEIGHTS, build_anchor, read_config, write_folder
 from stitchable.anchors.weights import load_weights
+from stitchable.behind import BehindJoint, behind_joints, behind_one_stitch, entered_anchors, merge
 from stitchable.card import write_card
 from stitchable.layers.stitching import StitchingLayer
 from stitchable.space.joint import Joint
 from stitchable.space.space import StitchingSpace
-from stitchable.space.steps import Span, Step
+from stitchable.space.steps import Span
 from stitchable.stitch import Stitch
 
 
@@ -32,6 +33,8 @@ class Subnetwork(nn.Module):
         space: A space that has the stitch.
         anchors: The anchors by name; what the stitch does not run is left out of the copy.
         layers: The stitching layers by id.
+        behind: What joints have of their own, by joint. Their values become those of the anchors; only where
+            the stitch runs a block twice, with two sets of values, both are kept apart.
 
     Attributes:
         calibration_images: Number of images on which the BatchNorm statistics behind the joints were
@@ -45,6 +48,7 @@ class Subnetwork(nn.Module):
         space: StitchingSpace,
         anchors: Mapping[str, Anchor],
         layers: Mapping[str, StitchingLayer],
+        behind: Mapping[str, BehindJoint] | None = None,
     ) -> None:
         super().__init__()
         self.stitch = stitch
@@ -67,13 +71,27 @@ class Subnetwork(nn.Module):
             nn.ModuleDict({layer: copy.deepcopy(layers[layer]) for layer in used}),
         )
         joints = list(dict.fromkeys(space.path(stitch)))  # a path may cross a joint again
+        own: dict[str, BehindJoint] = {}
+        if behind:
+            own, alone = behind_one_stitch(stitch, space.path(stitch), anchors, behind)
+            if alone:
+                merge(own, joints, self.anchors)
+                own = {}
+        self.behind = cast(Mapping[str, BehindJoint], nn.ModuleDict(own))
         self._space = StitchingSpace(
             [space.outlines[name] for name in held], joints, most_joints=len(stitch.joints)
         )
+        self._entered = entered_anchors(self._space, self.anchors, self.behind)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(batch, classes)`` of normalised images ``(batch, channels, rows, columns)``."""
-        return run_spans(self.anchors, self.layers, self._spans, x)
+        return run_spans(self.anchors, self.layers, self._spans, x, entered=self._entered)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Subnetwork:
+        apply: Any = super()._apply  # torch does not type it
+        apply(fn, recurse)
+        self._entered = entered_anchors(self._space, self.anchors, self.behind)
+        return self
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write configuration, weights and a card; `from_pretrained` needs nothing but the folder.
@@ -86,6 +104,8 @@ class Subnetwork(nn.Module):
         entries: dict[str, Any] = {"stitch": str(self.stitch), "space": self._space.to_dict()}
         if self.calibration_images is not None:
             entries["calibration_images"] = self.calibration_images
+        if self.behind:
+            entries["behind"] = next(iter(self.behind.values())).kind
         write_folder(folder, "subnetwork", module=self, anchors=anchors, entries=entries)
         write_card(
             folder,
@@ -113,34 +133,39 @@ class Subnetwork(nn.Module):
             layers = {
                 layer: StitchingLayer(*space.features(joints[0])) for layer, joints in space.layers.items()
             }
-        sub = cls(space.stitch(config["stitch"]), space, anchors, layers)
+        kind = config.get("behind")
+        behind = behind_joints(space, anchors, kind) if kind else None
+        sub = cls(space.stitch(config["stitch"]), space, anchors, layers, behind)
         load_weights(sub, folder / WEIGHTS)
         sub.calibration_images = config.get("calibration_images")
         return sub.eval()
 
 
 def run_spans(
-    anchors: Mapping[str, Anchor], layers: Mapping[str, StitchingLayer], spans: Sequence[Span], x: Tensor
+    anchors: Mapping[str, Anchor],
+    layers: Mapping[str, StitchingLayer],
+    spans: Sequence[Span],
+    x: Tensor,
+    *,
+    entered: Mapping[str, Anchor],
 ) -> Tensor:
-    """Run a whole path, from images to logits."""
-    x = anchors[spans[0].anchor].stem(x)
-    for name, start, stop, layer in spans:
-        x = anchors[name].run(x, start, stop)
+    """Run a whole path, from images to logits.
+
+    Args:
+        anchors: By name.
+        layers: By id.
+        spans: The path.
+        x: Normalised images ``(batch, channels, rows, columns)``.
+        entered: By joint, the end anchor as it runs behind it, where that is another.
+    """
+    anchor = anchors[spans[0].anchor]
+    x = anchor.stem(x)
+    for name, start, stop, layer, joint in spans:
+        anchor = entered[joint] if joint in entered else anchors[name]
+        x = anchor.run(x, start, stop)
         if layer is not None:
             x = layers[layer](x)
-    return anchors[spans[-1].anchor].head(x)
-
-
-def apply_step(
-    anchors: Mapping[str, Anchor], layers: Mapping[str, StitchingLayer], step: Step, x: Tensor
-) -> Tensor:
-    """Run one step of a path on the feature ``x`` that the step before it left."""
-    if step.kind == "block":
-        return anchors[step.name].run(x, step.block, step.block + 1)
-    if step.kind == "layer":
-        y: Tensor = layers[step.name](x)
-        return y
-    return anchors[step.name].stem(x) if step.kind == "stem" else anchors[step.name].head(x)
+    return anchor.head(x)
 
 
 def read_anchors(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain, pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from stitchable.anchors.conversion import convert_images
 from stitchable.anchors.copies import holding_only, on_meta
 from stitchable.anchors.source import Source
 from stitchable.anchors.split import Part, Split
+from stitchable.anchors.twin import twin_of
 from stitchable.cost.macs import count_macs
 from stitchable.cost.parts import PartCost
 from stitchable.errors import StitchError
@@ -153,12 +154,24 @@ class Anchor(nn.Module):
         Its outline stays that of the whole anchor; running a part that it does not hold fails.
         """
         parts = self.parts(blocks, stem=stem, head=head)
+        model = holding_only(self.model, chain.from_iterable(part.uses for part in parts))
+        return self._of(model).train(self.training)
+
+    def reading(self, own: Mapping[str, nn.Parameter]) -> Anchor:
+        """This anchor with some other parameters; all else is shared, see `stitchable.anchors.twin`.
+
+        Args:
+            own: By their names in the model.
+        """
+        return self._of(twin_of(self.model, own))
+
+    def _of(self, model: nn.Module) -> Anchor:
+        """The same description of another model."""
         clone = self.__class__.__new__(self.__class__)
         nn.Module.__init__(clone)
         for attribute in ("name", "split", "input_spec", "own_input", "classes", "source", "outline"):
             setattr(clone, attribute, getattr(self, attribute))
-        clone.model = holding_only(self.model, chain.from_iterable(part.uses for part in parts))
-        clone.train(self.training)
+        clone.model = model
         return clone
 
 
@@ -219,7 +232,7 @@ def _parameter_labels(anchor: str, model: nn.Module, split: Split) -> list[tuple
         found = {
             id(parameter): (f"{anchor}.{names[id(parameter)]}", parameter.numel())
             for name, parameter in model.named_parameters(remove_duplicate=False)
-            if any(name == used or name.startswith(used + ".") for used in part.uses)
+            if part.reads(name)
         }
         held.append(found)
     owners: dict[int, int] = {}

@@ -28,11 +28,12 @@ _ANCHOR = {
     "classes": _Maybe([str]),
 }
 _SPACE = {"most_joints": int, "joints": [(str, int, str, int, str)], "members": _Maybe([str])}
+_BEHIND = {"behind": _Maybe(str)}
 _CALIBRATION = {"calibration_images": _Maybe(int)}
 _KINDS = {
     "anchor": {"anchors": [_ANCHOR]},
-    "network": {"anchors": [_ANCHOR], "space": _SPACE, "outlines": {...: {"stages": [int]}}},
-    "subnetwork": {"anchors": [_ANCHOR], "space": _SPACE, "stitch": str, **_CALIBRATION},
+    "network": {"anchors": [_ANCHOR], "space": _SPACE, "outlines": {...: {"stages": [int]}}, **_BEHIND},
+    "subnetwork": {"anchors": [_ANCHOR], "space": _SPACE, "stitch": str, **_CALIBRATION, **_BEHIND},
 }
 _SOURCES = {
     "timm": {"model": str, "arguments": {}},

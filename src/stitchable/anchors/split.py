@@ -27,6 +27,10 @@ class Part:
     run: Run
     uses: tuple[str, ...]
 
+    def reads(self, name: str) -> bool:
+        """Whether a parameter or buffer of this dotted name is among what the part reads."""
+        return any(name == used or name.startswith(used + ".") for used in self.uses)
+
 
 def submodule(name: str) -> Part:
     """The part that calls one submodule.

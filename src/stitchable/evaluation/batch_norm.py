@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.twin import original_of
 from stitchable.errors import StitchError
 from stitchable.evaluation.moments import (
     Average,
@@ -32,14 +33,12 @@ from stitchable.evaluation.moments import (
     moments,
     own_statistics,
 )
+from stitchable.network import StitchedNetwork
 from stitchable.space.steps import Step
 
 
-def batch_norms(anchors: Mapping[str, Anchor], step: Step) -> list[_BatchNorm]:
-    """The layers with running statistics that a step reads."""
-    if step.kind == "layer":
-        return []
-    anchor = anchors[step.name]
+def batch_norms(anchor: Anchor, step: Step) -> list[_BatchNorm]:
+    """The layers with running statistics that a step reads, where this anchor runs it."""
     blocks = [step.block] if step.kind == "block" else []
     (part,) = anchor.parts(blocks, stem=step.kind == "stem", head=step.kind == "head")
     found: dict[_BatchNorm, None] = {}
@@ -52,11 +51,11 @@ def batch_norms(anchors: Mapping[str, Anchor], step: Step) -> list[_BatchNorm]:
     return [norm for norm in found if norm.running_mean is not None]
 
 
-def norms_behind_joint(anchors: Mapping[str, Anchor], steps: Sequence[Step]) -> dict[int, list[_BatchNorm]]:
+def norms_behind_joint(network: StitchedNetwork, steps: Sequence[Step]) -> dict[int, list[_BatchNorm]]:
     """The BatchNorm layers whose statistics a path should have of its own.
 
     Args:
-        anchors: The anchors by name.
+        network: Whose layers.
         steps: The path.
 
     Returns:
@@ -64,11 +63,11 @@ def norms_behind_joint(anchors: Mapping[str, Anchor], steps: Sequence[Step]) -> 
         BatchNorm, and for those that run a layer behind a joint and a second time: an extracted stitch
         holds it once, and so can hold one mean only.
     """
-    by_step = [batch_norms(anchors, step) for step in steps]
+    by_step = [[] if step.kind == "layer" else batch_norms(network.running(step), step) for step in steps]
     first = next((number for number, step in enumerate(steps) if step.kind == "layer"), len(steps))
     behind = {number: norms for number, norms in enumerate(by_step) if norms and number > first}
-    runs = Counter(id(norm) for norms in by_step for norm in norms)
-    twice = any(runs[id(norm)] > 1 for norms in behind.values() for norm in norms)
+    runs = Counter(id(original_of(norm)) for norms in by_step for norm in norms)
+    twice = any(runs[id(original_of(norm))] > 1 for norms in behind.values() for norm in norms)
     return {} if twice else behind
 
 
@@ -102,13 +101,13 @@ class PathStatistics:
             The moments of the batch, which come as the layers run. They are for `add`: what another batch
             showed has no part in them, so batches may be seen in any order, and by different processes.
         """
-        own = {norm: own_statistics(norm) for norm in self._norms if norm in alone}
+        own = {norm: own_statistics(norm) for norm in self._norms if original_of(norm) in alone}
         seen: SeenMoments = {}
 
         def adjust(norm: _BatchNorm, features: Tensor) -> None:
-            path = moments(features)
-            seen[self._norms.index(norm)] = torch.stack([*alone[norm], *path]).cpu().numpy()
-            _lend(norm, adjusted(own[norm], norm.eps, alone=alone[norm], path=path))
+            path, apart = moments(features), alone[original_of(norm)]
+            seen[self._norms.index(norm)] = torch.stack([*apart, *path]).cpu().numpy()
+            _lend(norm, adjusted(own[norm], norm.eps, alone=apart, path=path))
 
         with _lent(own), before_each(own, adjust):
             yield seen

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from stitchable.anchors.twin import original_of
 from stitchable.evaluation.batch_norm import (
     PathStatistics,
     SeenMoments,
@@ -69,7 +70,7 @@ class Trie:
         self.calibration_images = 0
         self._stitches = tuple(stitches)
         paths = [network.space.steps(stitch) for stitch in stitches]
-        norms = [{} if calibration is None else norms_behind_joint(network.anchors, each) for each in paths]
+        norms = [{} if calibration is None else norms_behind_joint(network, each) for each in paths]
         self.calibrated = {position for position, each in enumerate(norms) if each}
         self._tree = PathTree.of([self._keys(position, steps) for position, steps in enumerate(paths)])
         self._statistics: dict[PathTree[Key], PathStatistics] = {}
@@ -90,7 +91,9 @@ class Trie:
             self._adjusted.add(node)
             if number in norms and node not in self._statistics:
                 self._statistics[node] = PathStatistics(norms[number])
-                self._behind.setdefault(keys[number][0].name, {}).update(dict.fromkeys(norms[number]))
+                self._behind.setdefault(keys[number][0].name, {}).update(
+                    dict.fromkeys(map(original_of, norms[number]))
+                )
 
     @torch.no_grad()
     def _calibrate(self, batches: Iterable[Tensor], ranks: Ranks) -> None:
@@ -137,7 +140,7 @@ class Trie:
             return sub
         for step, node in zip(sub.steps, self._tree.along(self._keys(position, sub.steps)), strict=True):
             if node in self._statistics:
-                self._statistics[node].store(batch_norms(sub.anchors, step))
+                self._statistics[node].store(batch_norms(sub.anchors[step.name], step))
         sub.calibration_images = self.calibration_images
         return sub
 

@@ -16,6 +16,7 @@ from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
 from stitchable.stitch import Stitch
+from stitchable.training.options import FROZEN
 
 IMAGES = 1000  # where the options leave it open
 
@@ -30,7 +31,8 @@ def calibration_options(options: SweepConfig, run: RunFolder, *, trained: bool) 
     """
     if options.calibration_images is not None:
         return options
-    kept = trained and run.read_config()["train"]["batch_norm"] == "frozen"
+    train = run.read_config()["train"] if trained else {}
+    kept = train.get("batch_norm") == "frozen" or train.get("tune") in FROZEN
     return replace(options, calibration_images=0 if kept else IMAGES)
 
 
@@ -62,7 +64,7 @@ def calibration_batches(
     """
     wanted = IMAGES if options.calibration_images is None else options.calibration_images
     steps = network.space.steps
-    if not wanted or not any(norms_behind_joint(network.anchors, steps(stitch)) for stitch in stitches):
+    if not wanted or not any(norms_behind_joint(network, steps(stitch)) for stitch in stitches):
         return None
     if not data.train:
         raise StitchError(

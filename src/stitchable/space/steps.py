@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from stitchable.space.joint import Joint
 from stitchable.stitch import Stitch
 
 
@@ -17,11 +18,14 @@ class Step(NamedTuple):
         kind: What runs.
         name: The anchor's name, or the stitching layer's id.
         block: The block's id; 0 for the others.
+        joint: The last joint taken before a block or a head, which may have norms of its own; empty before
+            any, and for stems and layers.
     """
 
     kind: Literal["stem", "block", "layer", "head"]
     name: str
     block: int = 0
+    joint: str = ""
 
 
 def path_steps(stitch: Stitch, layers: Sequence[str]) -> tuple[Step, ...]:
@@ -32,11 +36,11 @@ def path_steps(stitch: Stitch, layers: Sequence[str]) -> tuple[Step, ...]:
         ['stem', 'block', 'layer', 'block', 'head']
     """
     steps = [Step("stem", stitch.anchors[0])]
-    for segment, layer in zip(stitch.segments, [*layers, None], strict=True):
-        steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
+    for name, start, stop, layer, joint in path_spans(stitch, layers):
+        steps += [Step("block", name, block, joint) for block in range(start, stop)]
         if layer is not None:
             steps.append(Step("layer", layer))
-    return (*steps, Step("head", stitch.anchors[-1]))
+    return (*steps, Step("head", stitch.anchors[-1], joint=joint))
 
 
 class Span(NamedTuple):
@@ -47,12 +51,14 @@ class Span(NamedTuple):
         start: Its first block that runs.
         stop: The block behind the last one that runs.
         layer: Id of the stitching layer that follows; ``None`` before the head.
+        joint: The joint by which the anchor was entered; empty for the first.
     """
 
     anchor: str
     start: int
     stop: int
     layer: str | None
+    joint: str = ""
 
 
 def path_spans(stitch: Stitch, layers: Sequence[str]) -> tuple[Span, ...]:
@@ -62,9 +68,10 @@ def path_spans(stitch: Stitch, layers: Sequence[str]) -> tuple[Span, ...]:
 
     Example:
         >>> path_spans(Stitch.parse("a[0:5]+b[5:12]"), ["a>b:0-4"])[0]
-        Span(anchor='a', start=0, stop=5, layer='a>b:0-4')
+        Span(anchor='a', start=0, stop=5, layer='a>b:0-4', joint='')
     """
+    joints = [str(Joint(a.anchor, a.stop, b.anchor, b.start, layer="")) for a, b in stitch.joints]
     return tuple(
-        Span(segment.anchor, segment.start, segment.stop, layer)
-        for segment, layer in zip(stitch.segments, [*layers, None], strict=True)
+        Span(segment.anchor, segment.start, segment.stop, layer, joint)
+        for segment, layer, joint in zip(stitch.segments, [*layers, None], ["", *joints], strict=True)
     )

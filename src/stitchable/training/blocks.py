@@ -31,11 +31,12 @@ def prepared(network: StitchedNetwork, options: EngineOptions) -> Iterator[None]
     with ExitStack() as stack:
         if options.deterministic:
             stack.enter_context(_deterministic())
-        for anchor in network.anchors.values() if options.compile else ():
+        anchors = network.all_anchors()
+        for anchor in anchors if options.compile else ():
             stack.enter_context(_compiled(anchor))
         if options.compile:
             stack.enter_context(_many_compiled(next(network.parameters()).device))
-        for anchor in network.anchors.values() if options.checkpoint_activations else ():
+        for anchor in anchors if options.checkpoint_activations else ():
             stack.enter_context(_forgetful(anchor))
         yield
 
@@ -45,6 +46,8 @@ def _compiled(anchor: Anchor) -> Iterator[None]:
     names = dict.fromkeys(name for part in anchor.split.blocks for name in part.uses)
     found = dict(anchor.model.named_modules())
     modules: list[Any] = [found[name] for name in names if isinstance(found.get(name), nn.Module)]
+    # Behind a joint, a block without parameters of the joint's own is the anchor's.
+    modules = [module for module in modules if module._compiled_call_impl is None]
     for module in modules:
         module.compile()  # in place: unlike a wrapper's, the names of its parameters stay
     try:

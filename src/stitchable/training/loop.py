@@ -41,7 +41,8 @@ class StepRecord:
         loss: What was minimised: the objective's mean over the stitches.
         losses: For each stitch its part of the loss.
         terms: For each term of the objective its mean over the stitches that it was asked for, not weighted.
-        lr: Learning rate of the anchors, multipliers apart.
+        lr: Learning rate of the anchors, or of what joints own of them where they are frozen; multipliers
+            apart.
         layer_lr: Learning rate of the stitching layers.
         images: Number of images in the batch, of all processes.
         seconds: Since training began, pauses between an interruption and going on left out.
@@ -243,7 +244,7 @@ def _record(state: TrainState, result: StepResult) -> StepRecord:
         loss=result.loss,
         losses=[loss for losses in result.losses for loss in losses.values()],
         terms=result.terms,
-        lr=lrs.get("anchors", 0.0),
+        lr=lrs.get("anchors", lrs.get("behind", 0.0)),
         layer_lr=lrs.get("layers", 0.0),
         images=result.images,
         seconds=round(state.seconds, 3),

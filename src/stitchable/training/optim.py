@@ -19,9 +19,10 @@ from stitchable.training.parts import learning_rate_factors
 def build_optimizer(network: StitchedNetwork, options: TrainOptions) -> torch.optim.Optimizer:
     """AdamW or SGD over the parameters that require a gradient.
 
-    Groups are named ``anchors`` and ``layers``, each with and without weight decay (vectors decay not), and
-    once more for every factor of ``lr_multipliers``; those with the factor 1 come last. A parameter outside
-    the step's path has no gradient and is left alone, momentum included.
+    Groups are named ``anchors``, ``layers`` and ``behind`` (what joints own of the anchors), each with and
+    without weight decay (vectors decay not), and once more for every factor of ``lr_multipliers``; those with
+    the factor 1 come last. A parameter outside the step's path has no gradient and is left alone, momentum
+    included.
 
     Raises:
         StitchError: A multiplier names no part of the network, or nothing at all is tuned.
@@ -32,6 +33,7 @@ def build_optimizer(network: StitchedNetwork, options: TrainOptions) -> torch.op
     parts: tuple[tuple[str, Any, float], ...] = (
         ("anchors", network.anchors, options.lr),
         ("layers", network.layers, layer_lr),
+        ("behind", network.behind, options.lr),
     )
     for name, module, lr in parts:
         owned = list(module.parameters())

@@ -14,7 +14,8 @@ from stitchable.training.guard_options import GuardOptions
 from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.samplers.options import SamplerOptions
 
-Tune = Literal["all", "layers", "low_rank", "low_rank_layers"]
+Tune = Literal["all", "layers", "low_rank", "low_rank_layers", "norms", "biases"]
+FROZEN = ("layers", "low_rank_layers", "norms", "biases")  # what leaves the anchors as they are
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,22 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class TrainOptions(StepOptions, EngineOptions):
-    """Algorithm 1, unless ``sampler`` says otherwise; ``lr`` is that of the anchors.
+    """Algorithm 1, unless ``sampler`` says otherwise; ``lr`` is that of the anchors and of what joints own.
 
     ``batch_norm: running`` updates the statistics with every stitch, as the released code does.
 
     Attributes:
         layer_lr: Peak learning rate of the stitching layers; ``None`` means ``lr``.
         lr_multipliers: Factors of the learning rate of some parts, by name: ``small`` (an anchor),
-            ``small.stem``, ``small.blocks``, ``small.blocks.3``, ``small.head``, ``layers``; the longest name
-            counts.
+            ``small.stem``, ``small.blocks``, ``small.blocks.3``, ``small.head``, ``layers``, ``behind`` (what
+            joints have of their own); the longest name counts.
         tune: ``"all"``; ``"layers"`` leaves the anchors as they are, bit for bit; ``"low_rank"`` tunes the
             anchors, and of each stitching layer the bias and an update of low rank that is added to its
-            fitted weight; ``"low_rank_layers"`` does that and leaves the anchors as they are.
+            fitted weight; ``"low_rank_layers"`` does that and leaves the anchors as they are. ``"norms"``
+            leaves them too: it tunes the stitching layers and, for each joint, its own copies of weights and
+            biases of the end anchor's norms, which are used behind that joint. ``"biases"`` copies biases
+            instead, of norms and all else, the classifier too. A stitch costs what it did; the network holds
+            one set per joint. A path over several joints runs with the set of the last one taken.
         rank: Of such updates; a layer's smaller width where that is less.
         sampler: Which stitches a step trains.
         objective: What is minimised.
@@ -108,6 +113,14 @@ class TrainOptions(StepOptions, EngineOptions):
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     guard: GuardOptions = field(default_factory=GuardOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.guard.limit is not None and self.tune in ("norms", "biases"):
+            raise StitchError(
+                f"train.guard.limit is {self.guard.limit}; with train.tune {self.tune} no anchor changes. "
+                "Leave the limit out; train.guard.every alone measures."
+            )
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         fine = self.layer_lr is None or self.layer_lr >= 0

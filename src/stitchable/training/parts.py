@@ -15,7 +15,7 @@ def part_names(network: StitchedNetwork) -> dict[nn.Parameter, str]:
 
     ``small.stem``, ``small.blocks.3`` and ``small.head`` for an anchor called ``small``, the first of them
     for a parameter that several parts read, ``small`` for one that none reads; ``layers.<id>`` for a
-    stitching layer.
+    stitching layer; ``behind.<joint>`` for what a joint has of its own.
     """
     names: dict[nn.Parameter, str] = {}
     for anchor in network.anchors.values():
@@ -23,12 +23,14 @@ def part_names(network: StitchedNetwork) -> dict[nn.Parameter, str]:
         parts = {"stem": anchor.split.stem, **blocks, "head": anchor.split.head}
         for name, parameter in anchor.model.named_parameters(remove_duplicate=False):
             for part, held in parts.items():
-                if any(name == used or name.startswith(used + ".") for used in held.uses):
+                if held.reads(name):
                     names.setdefault(parameter, f"{anchor.name}.{part}")
         for parameter in anchor.model.parameters():
             names.setdefault(parameter, anchor.name)
     for layer, module in network.layers.items():
         names |= dict.fromkeys(module.parameters(), f"layers.{layer}")
+    for joint, own in network.behind.items():
+        names |= dict.fromkeys(own.parameters(), f"behind.{joint}")
     return names
 
 

@@ -1,4 +1,4 @@
-"""What is tuned: anchors that stay frozen, stitching layers that move within a low rank."""
+"""What is tuned: anchors that stay frozen, layers that move within a low rank, norms that joints own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from stitchable.network import StitchedNetwork
-from stitchable.training.options import TrainOptions
+from stitchable.training.options import FROZEN, TrainOptions
 from stitchable.training.step import train_mode
 
 
@@ -43,7 +43,8 @@ class Tuning:
     """Prepares a network for training and puts it in order afterwards.
 
     While it lasts, frozen anchors are in eval mode and require no gradient, and low-rank updates stand beside
-    the weights of the stitching layers; `finish` merges them into plain weights.
+    the weights of the stitching layers; `finish` merges them into plain weights. Norms or biases that
+    joints get of their own stay.
 
     Args:
         network: Changed in place until `finish`.
@@ -53,8 +54,12 @@ class Tuning:
     def __init__(self, network: StitchedNetwork, options: TrainOptions) -> None:
         self.network, self.options = network, options
         self._trainable = {each: each.requires_grad for each in network.parameters()}
-        self.frozen = options.tune in ("layers", "low_rank_layers")
+        self.frozen = options.tune in FROZEN
+        if options.tune == "norms" or options.tune == "biases":
+            network.own_behind_joints(options.tune)
         if self.frozen:
+            for own in network.behind.values():
+                own.requires_grad_(own.kind == options.tune)
             for anchor in network.anchors.values():
                 anchor.requires_grad_(False)
         if options.tune in ("low_rank", "low_rank_layers"):

@@ -12,8 +12,10 @@ import pytest
 
 from stitchable.errors import Interrupted, StitchError
 from stitchable.network import StitchedNetwork
-from stitchable.runs.config import DataConfig
+from stitchable.runs.config import DataConfig, SweepConfig
+from stitchable.runs.extract import extract_run
 from stitchable.runs.folder import RunFolder
+from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
 from stitchable.runs.training_logs import cut_log
 from stitchable.training.checkpoint import checkpoints
@@ -111,6 +113,24 @@ def test_all_that_remembers_goes_on_too(fitted, tmp_path, digits, options, outco
     assert outcome(fitted) == outcome(path)
     assert run.guard_file.read_text() == (path / "guard.jsonl").read_text()
     assert len(lines(run.guard_file)) == 2 * (steps // 3) > 0  # two anchors
+
+
+def test_norms_that_joints_own_go_on_too(fitted, tmp_path, digits, options, outcome, lines):
+    chosen = replace(options, tune="norms", guard=GuardOptions(every=4, images=40, split="train"))
+    path = Path(shutil.copytree(fitted, tmp_path / "whole"))
+    train_run(RunFolder(path), data=digits, options=chosen, seed=3)
+    run = RunFolder(fitted)
+    for step in (2, 6):
+        with pytest.raises(Interrupted):
+            train_run(run, data=digits, options=chosen, seed=3, on_step=stop_after(step))
+    train_run(run, data=digits, options=chosen, seed=3)
+    assert outcome(fitted) == outcome(path)
+    assert {record["drop"] for record in lines(run.guard_file)} == {0.0}
+    # What was trained is measured, and the same is extracted.
+    rows = sweep_run(run, data=digits, options=SweepConfig(images=40))
+    assert [row.top1 for row in rows if row.anchor] == [row.original_top1 for row in rows if row.anchor]
+    back = extract_run(run, rows[-1].stitch, tmp_path / "out")
+    assert sum(parameter.numel() for parameter in back.parameters()) == rows[-1].params
 
 
 def test_cut_off_while_it_puts_its_things_away_it_still_comes_to_the_same(

@@ -136,9 +136,10 @@ def test_cost_of_a_stitch_is_what_it_runs(space_of, graph):
 
 def test_steps_spell_a_stitch_out(simple):
     steps = simple.steps("a[0:2]+b[1:3]")
-    assert [f"{kind} {name} {block}" for kind, name, block in steps] == [
+    assert [f"{kind} {name} {block}" for kind, name, block, _ in steps] == [
         "stem a 0", "block a 0", "block a 1", "layer a>b:0-0 0", "block b 1", "block b 2", "head b 0"
     ]  # fmt: skip
+    assert [step.joint for step in steps] == [""] * 4 + ["a@2>b@1"] * 3
 
 
 def test_an_anchor_by_its_bare_name(simple):

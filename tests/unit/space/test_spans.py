@@ -19,7 +19,8 @@ def test_spans_spell_out_the_steps_of_every_stitch() -> None:
     space = build_space([outline("a", 1, 4), outline("b", 2, 4)], SpaceOptions(rule="two_way"))
     for stitch in space:
         spelled = [Step("stem", stitch.anchors[0])]
-        for anchor, start, stop, layer in space.spans(stitch):
-            spelled += [Step("block", anchor, block) for block in range(start, stop)]
+        for anchor, start, stop, layer, joint in space.spans(stitch):
+            spelled += [Step("block", anchor, block, joint) for block in range(start, stop)]
             spelled += [Step("layer", layer)] if layer is not None else []
-        assert (*spelled, Step("head", stitch.anchors[-1])) == space.steps(stitch)
+        assert [span.joint for span in space.spans(stitch)] == ["", *map(str, space.path(stitch))]
+        assert (*spelled, Step("head", stitch.anchors[-1], joint=joint)) == space.steps(stitch)

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch.nn.utils import parametrize
 
+from stitchable.anchors.vectors import vector_names
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
+from stitchable.training.guard_options import GuardOptions
 from stitchable.training.loop import train
 from stitchable.training.optim import build_optimizer
 from stitchable.training.options import TrainOptions
@@ -44,6 +46,102 @@ def test_frozen_anchors_keep_every_bit(stitched_resnets, labelled, tune, batch_n
     assert all(key.startswith("layers.") for key in moved)
     assert {key.rpartition(".")[2] for key in moved} == {"weight", "bias"}
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("build", ["stitched_vits", "stitched_resnets"])
+@pytest.mark.parametrize("tune", ["norms", "biases"])
+@torch.no_grad()
+def test_what_joints_own_moves_and_no_anchor(request, labelled, noise, build, tune):
+    network = request.getfixturevalue(build)()
+    side = network.input_spec.size[1]
+    images, before = noise(3, side=side), state(network)
+    logits = {name: anchor(images) for name, anchor in network.anchors.items()}
+    batches = labelled(20, 4, side=side)
+    with torch.enable_grad():
+        run(network, batches, steps=20, tune=tune, batch_norm="running", weight_decay=0.5, clip_norm=1.0)
+    after = network.state_dict()
+    own = {key for key in after if key.startswith("behind.")}
+    assert after.keys() - own == before.keys()
+    moved = {key for key in before if not torch.equal(after[key], before[key])}
+    assert moved == {key for key in before if key.startswith("layers.")}
+    for name, expected in logits.items():
+        assert torch.equal(network.anchors[name](images), expected)
+        assert torch.equal(network(images, name), expected)
+    sampler = UniformSampler(network.space, seed=1)  # the one that was trained with
+    crossed = {joint for step in range(20) for each in sampler(step) for joint in network.space.path(each)}
+    for joint in network.space.joints:
+        changed = {
+            name
+            for name, value in network.behind[str(joint)].own().items()
+            if not torch.equal(value, network.anchors[joint.end].model.get_parameter(name))
+        }
+        assert bool(changed) == (joint in crossed), joint
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("engine", [{}, {"checkpoint_activations": True}], ids=str)
+@pytest.mark.parametrize("build", ["stitched_vits", "stitched_resnets"])
+def test_training_them_is_training_the_stitch_alone(request, labelled, build, engine):
+    """The extracted module, its end anchor's norms and its stitching layer moved by hand."""
+    network = request.getfixturevalue(build)().double()
+    stitch = [each for each in network.space if len(each.segments) == 2][1]
+    (joint,), batches = network.space.path(stitch), labelled(3, 4, side=network.input_spec.size[1])
+    batches = [(images.double(), labels) for images, labels in batches]
+    alone = network.extract(stitch)
+    end, norms = alone.anchors[joint.end].model, vector_names(network.anchors[joint.end].model, "norms")
+    held = dict(end.named_parameters())
+    own = {name: held[name] for name in norms if name in held}
+    moving = [*alone.layers.parameters(), *own.values()]
+    optimizer = torch.optim.SGD(moving, lr=0.1, momentum=0.9, nesterov=True)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(alone(images), labels).backward()
+        optimizer.step()
+    train(
+        network,
+        lambda epoch: batches,
+        sampler=ScheduleSampler(network.space, [[stitch]]),
+        steps_per_epoch=3,
+        options=TrainOptions(
+            epochs=1,
+            lr=0.1,
+            tune="norms",
+            optimizer="sgd",
+            warmup=0.0,
+            lr_floor=1.0,
+            label_smoothing=0.0,
+            weight_decay=0.0,
+            **engine,
+        ),
+    )
+    found = network.behind[str(joint)].own()
+    assert own.keys() == found.keys()
+    for name, value in own.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-12, atol=1e-14)
+        assert not torch.equal(value, network.anchors[joint.end].model.get_parameter(name))
+    for name, value in alone.layers.state_dict().items():
+        torch.testing.assert_close(network.layers.state_dict()[name], value, rtol=1e-12, atol=1e-14)
+
+
+def test_what_joints_own_stays_where_something_else_is_tuned(stitched_vits, labelled):
+    network = stitched_vits()
+    run(network, labelled(6, 4), tune="norms")
+    before = state(network)
+    run(network, labelled(6, 4), tune="layers")
+    after = network.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in after if not key.startswith("layers."))
+    with pytest.raises(StitchError, match="have norms of their own already"):
+        run(network, labelled(1, 4), tune="biases")
+    run(network, labelled(6, 4), tune="all")
+    moved = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
+    assert moved == {"layers", "anchors", "behind"}
+
+
+def test_there_is_nothing_to_guard_where_no_anchor_changes():
+    for tune in ("norms", "biases"):
+        with pytest.raises(StitchError, match=rf"limit is 0\.5; with train\.tune {tune} no anchor changes"):
+            TrainOptions(tune=tune, guard=GuardOptions(every=5, limit=0.5))
+        TrainOptions(tune=tune, guard=GuardOptions(every=5))
 
 
 def test_frozen_anchors_run_as_they_were_fitted(stitched_vits):
@@ -162,7 +260,11 @@ def test_every_parameter_has_a_part(stitched_vits, stitched_resnets):
             assert parts == {f"{anchor}.{part}" for part in ("stem", "head")} | {
                 f"{anchor}.blocks.{number}" for number in range(each.depth)
             }
+    network.own_behind_joints("norms")
+    names = part_names(network)
     names = {name: names[parameter] for name, parameter in network.named_parameters()}
+    joint = network.space.joints[0]
+    assert names[f"behind.{joint}.layer4.0.bn1.weight"] == f"behind.{joint}"
     assert names["anchors.deep.model.conv1.weight"] == "deep.stem"
     assert names["anchors.deep.model.fc.bias"] == "deep.head"
     assert names["anchors.deep.model.layer2.0.conv1.weight"] == "deep.blocks.4"
@@ -170,7 +272,16 @@ def test_every_parameter_has_a_part(stitched_vits, stitched_resnets):
 
 def test_the_longest_name_sets_the_learning_rate(stitched_resnets):
     network = stitched_resnets()
-    multipliers = {"deep": 0.5, "anchors.deep.blocks": 0.25, "deep.blocks.1": 3.0, "shallow.head": 0.0}
+    network.own_behind_joints("biases")
+    owner = str(network.space.joints[1])
+    multipliers = {
+        "behind": 4.0,
+        f"behind.{owner}": 5.0,
+        "deep": 0.5,
+        "anchors.deep.blocks": 0.25,
+        "deep.blocks.1": 3.0,
+        "shallow.head": 0.0,
+    }
     options = TrainOptions(lr=1e-2, layer_lr=1e-1, lr_multipliers={**multipliers, "layers": 2.0})
     optimizer = build_optimizer(network, options)
     rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
@@ -182,6 +293,8 @@ def test_the_longest_name_sets_the_learning_rate(stitched_resnets):
             factor = 3.0 if ".layer1.1." in name else factor
         elif name.startswith("anchors.shallow.model.fc."):
             factor = 0.0
+        elif name.startswith("behind."):
+            factor = 5.0 if name.startswith(f"behind.{owner}.") else 4.0
         base = 2e-1 if name.startswith("layers.") else 1e-2
         assert rates[parameter] == pytest.approx(base * factor, abs=0), name
         assert decays[parameter] == (0.05 if parameter.ndim > 1 else 0.0)
