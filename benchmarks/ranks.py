@@ -245,8 +245,8 @@ def _sweep_run(ranks: Ranks, path: Path) -> float:
 def _tallies(ranks: Ranks) -> list[tuple[int, float]]:
     torch.manual_seed(0)
     network = StitchedNetwork(cifar_resnets()).eval()
-    images, labels = torch.randn(200, *network.input_spec.size), torch.arange(200) % network.class_count
-    batches = list(zip(images.split(20), labels.split(20), strict=True))
+    images, labels = torch.randn(44, *network.input_spec.size), torch.arange(44) % network.class_count
+    batches = list(zip(images.split(5), labels.split(5), strict=True))
     mine = [batches[number] for number in ranks.share(len(batches))]
     found = tally(network, list(network.space), mine, calibration=[x for x, _ in mine], ranks=ranks)
     return [(each.correct, each.loss) for each in found]

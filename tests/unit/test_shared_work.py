@@ -102,7 +102,7 @@ def fit_and_sweep(ranks, folder, models, corrupt):
     config = RunConfig(anchors=models, data=DIGITS, fit=FitConfig(images=95, batch_size=20), device="cpu")
     made, told = fit_run(run, config), []
     try:
-        broken = DataConfig(val=str(corrupt))  # the bad image is in the fourth batch
+        broken = DataConfig(val=str(corrupt), corrupt_limit=0)  # the bad image is in the fourth batch
         sweep_run(run, data=broken, options=SweepConfig(batch_size=3), device="cpu")
     except StitchError as error:
         told.append(str(error))

@@ -178,7 +178,7 @@ def _images_only(
         workers=config.data.workers,
         start=ranks.rank,
         every=ranks.count,
-        keep_full=True,
+        keep_full=True,  # as many images as are asked for, however many do not read
     )
     for number, (images, _) in zip(ranks.share(-(-wanted // batch_size)), loader, strict=False):
         yield images[: wanted - number * batch_size]
