@@ -231,8 +231,8 @@ class RunningStatistics:
             self.layers, self._before, torch.split(flat, [len(each) for each in moved]), strict=True
         ):
             own, ran = self._own(layer), change[-1].clamp_min(1)
-            changes = torch.split(change[:-1] / ran, [each.numel() for each in own])
-            for now, then, each in zip(own, before, changes, strict=True):
+            means = torch.split(change[:-1] / ran, [each.numel() for each in own])
+            for now, then, each in zip(own, before, means, strict=True):
                 each = each.round() if not now.is_floating_point() else each
                 now.copy_(then + each.view(now.shape).to(now.dtype))
                 then.copy_(now)

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
-from torch.distributed import checkpoint as distributed
-from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from stitchable.ranks import Ranks
 from stitchable.training.checkpoint import (
@@ -37,7 +38,7 @@ def write_pieces(folder: Path, checkpoint: Checkpoint, *, keep: int, ranks: Rank
     assert partial is not None
     tensors = {name: tensor.detach() for name, tensor in checkpoint.tensors.items()}
     writer = HuggingFaceStorageWriter(path=str(partial), save_distributed=True)
-    distributed.save(tensors, storage_writer=writer)
+    save(tensors, storage_writer=writer)
     own = {path.name: digest_file(path) for path in sorted(partial.glob(f"shard-{ranks.rank + 1:05d}-*"))}
     for name in own:
         sync(partial / name)
@@ -58,5 +59,5 @@ def read_pieces(place: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
         like: For each name a tensor of the shape, type and pieces that are wanted; overwritten.
     """
     tensors = dict(like)
-    distributed.load(tensors, storage_reader=HuggingFaceStorageReader(path=str(place)))
+    load(tensors, storage_reader=HuggingFaceStorageReader(path=str(place)))
     return tensors

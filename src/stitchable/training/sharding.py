@@ -77,6 +77,7 @@ def sharded(network: StitchedNetwork, ranks: Ranks) -> Iterator[None]:
     for block in blocks:
         made: Any = fully_shard(block, mesh=mesh, reshard_after_forward=True)
         made.set_gradient_divide_factor(1.0)
+        made.set_force_sum_reduction_for_comms(True)  # gloo knows no other
     yield
     for whole in wholes:
         whole.put_back()

@@ -153,20 +153,20 @@ def _train(ranks, folder):
 
 
 def gone_on(ranks, folder):
-    """Blocks in pieces: stopped by a wish of one process, and gone on with from what all have written."""
-    batches, wish = share(images_of(8), ranks), Wish()
+    """Blocks in pieces, in float32: at one go, and stopped by a wish of one process and gone on with."""
+    batches, wish = [(images.float(), labels) for images, labels in share(images_of(8), ranks)], Wish()
 
     def stop(record):
         if record.step == 1 and ranks.rank == 1:
             wish.signal = signal.SIGTERM
 
-    for on_step in (stop, None):
-        network, place = read(folder, "vits"), folder / "kept"
-        found, _ = newest_checkpoint(place)
+    ends = []
+    for place, on_step in (("whole", None), ("kept", stop), ("kept", None)):
+        network = read(folder, "vits").float()
         keeper = Keeper(
-            place,
+            folder / place,
             CheckpointOptions(every_steps=2, keep=3),
-            found=found,
+            found=newest_checkpoint(folder / place)[0],
             wish=wish,
             ranks=ranks,
             pieces=True,
@@ -184,7 +184,9 @@ def gone_on(ranks, folder):
             )
         except Interrupted:
             wish.signal = None
-    return network.state_dict()
+        else:
+            ends.append(network.state_dict())
+    return ends
 
 
 def dying(batches):
@@ -224,7 +226,7 @@ def test_processes_train_one_network(together, tmp_path):
         assert all(found[0][name]["summary"] == other[name]["summary"] for other in found[1:]), name
     as_one_process(networks["vits"], found[0]["alike"])
     as_one_process(networks["vits"], found[0]["pieces"])
-    assert all(same(found[0]["pieces"]["weights"], each["gone on"]) for each in found)
+    assert all(same(found[0]["gone on"][0], end) for each in found for end in each["gone on"])
     for name, network, sampler in (
         ("own", "vits", own),
         ("frozen", "vits", some_frozen),
