@@ -61,27 +61,26 @@ def some(network, number=8):
     return stitches[:2] + stitches[2 :: max(1, len(stitches) // number)]
 
 
-def by_hand(network, stitch, images):
-    """Anchors as they are, with values written into them before each segment runs."""
-    plain = StitchedNetwork(list(copy.deepcopy(network).anchors.values()), network.space)
-    plain.load_state_dict(
-        {key: value for key, value in network.state_dict().items() if not key.startswith("behind.")}
-    )
-    x = plain.anchors[stitch.anchors[0]].stem(images)
-    for number, segment in enumerate(stitch.segments):
-        anchor = plain.anchors[segment.anchor]
-        if number:
-            joint = network.space.path(stitch)[number - 1]
-            x = plain.layers[joint.layer](x)
-            prefix = f"behind.{joint}."
-            own = {
-                key.removeprefix(prefix): value
-                for key, value in network.state_dict().items()
-                if key.startswith(prefix)
-            }
-            anchor.model.load_state_dict(own, strict=False)
-        x = anchor.run(x, segment.start, segment.stop)
-    return anchor.head(x)
+def by_hand(network):
+    """Runs a stitch with values written into plain anchors before each segment."""
+    plain = StitchedNetwork(copy.deepcopy(list(network.anchors.values())), network.space)
+    state = network.state_dict()
+    own = {key: value for key, value in state.items() if key.startswith("behind.")}
+    state = {key: value for key, value in state.items() if key not in own}
+
+    def run(stitch, images):
+        plain.load_state_dict(state)
+        x = plain.anchors[stitch.anchors[0]].stem(images)
+        for segment, joint in zip(stitch.segments, (None, *network.space.path(stitch)), strict=True):
+            anchor, prefix = plain.anchors[segment.anchor], f"behind.{joint}."
+            if joint:
+                x = plain.layers[joint.layer](x)
+                values = {key.removeprefix(prefix): own[key] for key in own if key.startswith(prefix)}
+                anchor.model.load_state_dict(values, strict=False)
+            x = anchor.run(x, segment.start, segment.stop)
+        return anchor.head(x)
+
+    return run
 
 
 @pytest.mark.parametrize("kind", ["norms", "biases"])
@@ -91,10 +90,10 @@ def test_a_stitch_runs_with_what_its_joints_own(network, images, kind):
     network.own_behind_joints(kind)
     for stitch, logits in before.items():
         assert torch.equal(network(images, stitch), logits)
-    moved(network, kind)
+    expected = by_hand(moved(network, kind))
     for stitch, logits in before.items():
         found = network(images, stitch)
-        assert torch.equal(found, by_hand(network, stitch, images))
+        assert torch.equal(found, expected(stitch, images))
         assert torch.equal(found, logits) == (len(stitch.segments) == 1)  # an anchor alone has no joint
 
 
@@ -149,7 +148,7 @@ def test_a_block_that_runs_twice_keeps_both_sets(stitched_vits, noise, tmp_path)
     sub = network.extract(stitch)
     logits = network(images, stitch)
     assert torch.equal(sub(images), logits)
-    assert torch.equal(logits, by_hand(network, stitch, images))
+    assert torch.equal(logits, by_hand(network)(stitch, images))
     read = {f"behind.{joint}" for joint in network.space.path(stitch)}
     assert {key.split(".blocks")[0].split(".norm")[0] for key in sub.state_dict() if "behind" in key} == read
     sub.save_pretrained(tmp_path)
@@ -189,7 +188,7 @@ def test_copies_and_conversions_take_them_along(network, images):
         parameter.mul_(2)
     assert torch.equal(network(images, stitch), logits)
     assert not torch.equal(copied(images, stitch), logits)
-    assert torch.equal(copied(images, stitch), by_hand(copied, stitch, images))
+    assert torch.equal(copied(images, stitch), by_hand(copied)(stitch, images))
     double = copy.deepcopy(network).double()
     torch.testing.assert_close(double(images.double(), stitch).float(), logits, rtol=1e-4, atol=1e-4)
     copied.load_state_dict(network.state_dict())

@@ -138,9 +138,10 @@ class RunConfig:
     """Everything a run needs.
 
     Attributes:
-        anchors: Two or more of ``[name=]source[@weights]``; on the command line separated by commas. A
-            source is a timm name, a saved anchor's folder, or ``path/to/file.py:function``. Weights are a
-            ``.safetensors`` file, ``pretrained`` (timm's own; may use the network) or ``random``.
+        anchors: Two or more of ``[name=]source[?arguments][@weights]``; on the command line separated by
+            commas. A source is a timm name, a saved anchor's folder, or ``path/to/file.py:function``.
+            Arguments are timm's, such as ``drop_path_rate=0.1``. Weights are a ``.safetensors`` file,
+            ``pretrained`` (timm's own; may use the network) or ``random``.
         inputs: Name of the anchor whose image size and normalisation all are to take; the others convert.
             ``None`` refuses anchors that differ.
         space: Which stitches to allow.

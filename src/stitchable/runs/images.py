@@ -104,6 +104,11 @@ def check_shares(batch_size: int, options: StepOptions, ranks: Ranks) -> None:
             f"A batch of {batch_size} images has none for some of {count} processes. Set "
             f"{section}.batch_size to {count} at least, or start fewer."
         )
+    if isinstance(options, TrainOptions) and options.shard and batch_size // count < options.accumulate:
+        raise StitchError(
+            f"With train.shard all processes pass their shares in as many pieces; {batch_size} images are "
+            f"too few for {options.accumulate} in each of {count}. Lower {section}.accumulate."
+        )
     whole = 2 * options.accumulate * count
     if isinstance(options, TrainOptions) and options.objective.mixes and batch_size % whole:
         raise StitchError(

@@ -86,7 +86,9 @@ class Probe:
         )
         found = tally(self.network, self.stitches, loader)
         told: list[list[tuple[float, int]]] = ranks.gather([(each.loss, each.images) for each in found])
-        means = [sum(loss for loss, _ in each) / sum(n for _, n in each) for each in zip(*told, strict=True)]
+        means: list[float] = [
+            sum(loss for loss, _ in each) / sum(n for _, n in each) for each in zip(*told, strict=True)
+        ]
         return sum(means) / len(means)
 
     def keep(self, loss: float) -> None:

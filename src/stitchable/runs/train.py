@@ -11,7 +11,7 @@ from typing import Literal
 
 from stitchable.errors import SharedError, StitchError
 from stitchable.network import StitchedNetwork
-from stitchable.ranks import Ranks, joined
+from stitchable.ranks import ALONE, Ranks, joined
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for, training_batches
@@ -126,6 +126,10 @@ def _train(
     where = ranks.device(device)
     network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
     sampler = build_sampler(network.space, options.sampler, seed=seed)
+    if options.shard:
+        from stitchable.training.sharding import check_sharding  # takes a while to import
+
+        check_sharding(network, options, ranks, alike=not options.sampler.per_rank)
     source = open_for(network, data, "train")
     # Originals are copied from the network as it was fitted, before anything changes it.
     teacher = load_teacher(network, options.objective, trust_code=trust_code)
@@ -142,10 +146,10 @@ def _train(
         ties=ties,
     )
     found, notes = checkpoint_to_go_on_from(run, identity) if unfinished else (None, [])
-    guard = None
+    guard, measuring = None, ALONE if options.shard else ranks  # blocks in pieces run in all at once
     if options.guard.every:
-        source, held_out = guard_images(network, source, data, options.guard, ranks=ranks)
-        guard = AnchorGuard(held_out, options.guard, seed=seed, ranks=ranks)
+        source, held_out = guard_images(network, source, data, options.guard, ranks=measuring)
+        guard = AnchorGuard(held_out, options.guard, seed=seed, ranks=measuring)
     objective = build_objective(network, options, seed=seed, teacher=teacher, guard=guard, rank=ranks.rank)
     batches, steps = training_batches(
         source, network.input_spec, options, seed=seed, workers=data.workers, ranks=ranks
@@ -191,6 +195,7 @@ def _train(
                 identity=identity.as_data(),
                 wish=wish,
                 ranks=ranks,
+                pieces=options.shard,
                 before=logs.sync,
                 probe=probe.loss if probe else None,
                 keep_best=probe.keep if probe else None,

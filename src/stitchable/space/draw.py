@@ -25,6 +25,28 @@ def uniform_index(count: int, *key: int | str) -> int:
     return int.from_bytes(digest, "big") % count
 
 
+def permuted_index(count: int, place: int, *key: int | str) -> int:
+    """Entry ``place`` of a random order of ``range(count)``, which is a pure function of ``key``.
+
+    Nothing is listed, so ``count`` may be of any size: a Feistel network of the key's hashes permutes the
+    numbers of the next even number of bits, and is asked again for as long as it leaves the range.
+
+    Source: Black and Rogaway 2002, cycle walking.
+
+    Example:
+        >>> [permuted_index(7, place, "order", 0) for place in range(7)]
+        [1, 5, 4, 3, 2, 6, 0]
+    """
+    half = max(1, ((count - 1).bit_length() + 1) // 2)
+    while True:
+        high, low = place >> half, place & ((1 << half) - 1)
+        for turn in range(8):
+            high, low = low, high ^ uniform_index(1 << half, *key, turn, low)
+        place = high << half | low
+        if place < count:
+            return place
+
+
 def weighted_index(weights: Sequence[float], *key: int | str) -> int:
     """Draw from ``range(len(weights))`` in proportion to the weights, a pure function of these and ``key``.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stitchable.ranks import Ranks
 from stitchable.stitch import Stitch
+from stitchable.training.local import in_pieces
 from stitchable.training.objectives.losses import Losses
 
 _BUCKET = 2**24  # numbers that travel at once: 64 MB of float32
@@ -27,6 +28,7 @@ class StepResult:
         terms: For each term of the objective its mean over the images that it was asked for.
         images: Number of images of all.
         signal: Of a wish to stop that one of them has been told.
+        due: Whether a checkpoint is due.
     """
 
     loss: float
@@ -34,6 +36,7 @@ class StepResult:
     terms: dict[str, float]
     images: int
     signal: int | None = None
+    due: bool = False
 
     @property
     def trained(self) -> list[list[Stitch]]:
@@ -59,6 +62,7 @@ class _Report:
     terms: dict[str, float]
     has_gradient: list[bool]
     signal: int | None
+    due: bool
 
 
 class Exchange:
@@ -72,6 +76,8 @@ class Exchange:
         ranks: The processes; weights and options are the same in all.
         parameters: Those that the optimiser moves.
         shared: Whether all train the same stitches in every step.
+        pieces: Whether some parameters are in pieces, whose gradients are added up in the backward pass; all
+            are then weighted before it.
         statistics: A module whose BatchNorm statistics run; ``None`` where they are frozen.
 
     Attributes:
@@ -84,21 +90,27 @@ class Exchange:
         parameters: Iterable[nn.Parameter],
         *,
         shared: bool = True,
+        pieces: bool = False,
         statistics: nn.Module | None = None,
     ) -> None:
-        self.ranks, self.parameters, self.shared = ranks, list(parameters), shared
+        self.ranks, self.shared, self.pieces, self.weight = ranks, shared, pieces, 1.0
+        self.parameters = [each for each in parameters if not in_pieces(each)]
         self._images, self.result = 0, StepResult(0.0, [], {}, 0)
         self._signal: int | None = None
+        self._due = False
         self.statistics = None if statistics is None or ranks.count == 1 else RunningStatistics(statistics)
 
-    def begin(self, images: int, *, signal: int | None = None) -> None:
+    def begin(self, images: int, *, signal: int | None = None, due: bool = False) -> None:
         """What this process is about to do.
 
         Args:
             images: How many there are in its share of the batch.
             signal: Of a wish to stop that it has been told.
+            due: Whether it thinks that a checkpoint is due after this step; the first process decides.
         """
-        self._images, self._signal = images, signal
+        self._images, self._signal, self._due = images, signal, due
+        if self.pieces:
+            self.weight = images / sum(self.ranks.gather(images))
 
     def meet(self, losses: Losses) -> None:
         """After the backward pass and before the update; gradients are those of the whole batch afterwards.
@@ -113,13 +125,15 @@ class Exchange:
         images, signal = self._images, self._signal
         own, terms = dict(losses.per_stitch), dict(losses.terms)
         if self.ranks.count == 1:
-            self.result = StepResult(losses.value, [own], terms, images, signal)
+            self.result = StepResult(losses.value, [own], terms, images, signal, self._due)
             return
         has_gradient = [each.grad is not None for each in self.parameters]
-        reports = self.ranks.gather(_Report(images, losses.value, own, terms, has_gradient, signal))
+        reports = self.ranks.gather(
+            _Report(images, losses.value, own, terms, has_gradient, signal, self._due)
+        )
         total = sum(each.images for each in reports)
         wanted = [any(each) for each in zip(*(report.has_gradient for report in reports), strict=True)]
-        self._add_gradients(wanted, images / total)
+        self._add_gradients(wanted, 1.0 if self.pieces else images / total)
         if self.statistics:
             self.statistics.share(self.ranks)
         names = dict.fromkeys(name for each in reports for name in each.terms)
@@ -132,6 +146,7 @@ class Exchange:
             },
             total,
             next((each.signal for each in reports if each.signal is not None), None),
+            reports[0].due,
         )
 
     def _add_gradients(self, wanted: Sequence[bool], share: float) -> None:
@@ -216,8 +231,8 @@ class RunningStatistics:
             self.layers, self._before, torch.split(flat, [len(each) for each in moved]), strict=True
         ):
             own, ran = self._own(layer), change[-1].clamp_min(1)
-            changes = torch.split(change[:-1] / ran, [each.numel() for each in own])
-            for now, then, each in zip(own, before, changes, strict=True):
+            means = torch.split(change[:-1] / ran, [each.numel() for each in own])
+            for now, then, each in zip(own, before, means, strict=True):
                 each = each.round() if not now.is_floating_point() else each
                 now.copy_(then + each.view(now.shape).to(now.dtype))
                 then.copy_(now)

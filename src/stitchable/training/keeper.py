@@ -33,6 +33,7 @@ class Keeper:
         keep_best: Called when the probe's loss is the lowest so far, with that loss.
         clock: Seconds.
         ranks: The processes that train together; the first one writes.
+        pieces: The tensors are in pieces: all of them write.
     """
 
     def __init__(
@@ -48,11 +49,12 @@ class Keeper:
         keep_best: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         ranks: Ranks = ALONE,
+        pieces: bool = False,
     ) -> None:
         self.folder, self.options, self.found = folder, options, found
         self._identity, self._wish = dict(identity or {}), wish or Wish()
         self._before, self._probe, self._keep_best, self._clock = before, probe, keep_best, clock
-        self.ranks = ranks
+        self.ranks, self.pieces = ranks, pieces
         self._written = found.step if found else 0
         self._last, self._cost = clock(), 0.0
 
@@ -70,12 +72,13 @@ class Keeper:
         self._cost = 3 * held / SLOW_DISK  # with two moments; measured from the first writing on
         self._last = self._clock()
 
-    def after_step(self, state: TrainState, signal: int | None) -> None:
+    def after_step(self, state: TrainState, *, signal: int | None, due: bool | None = None) -> None:
         """Write a checkpoint if one is due.
 
         Args:
             state: As it is now.
             signal: Of a wish to stop on which all processes are agreed.
+            due: What they are agreed on besides; ``None`` where one process decides and writes.
 
         Raises:
             Interrupted: There is such a wish; the checkpoint is written before.
@@ -84,7 +87,7 @@ class Keeper:
             self.write(state)
             self.ranks.wait()  # once one process has ended, torchrun ends the one that writes
             raise Interrupted(self._farewell(state.step) if self.ranks.first else "", signal=signal)
-        if self._due(state.step):
+        if self.due(state.step) if due is None else due:
             self.write(state)
 
     def after_epoch(self, state: TrainState) -> None:
@@ -100,14 +103,20 @@ class Keeper:
 
     def write(self, state: TrainState) -> None:
         """Write a checkpoint now, unless that of this very step is there."""
-        if not self.options.keep or self._written == state.step or not self.ranks.first:
+        if not self.options.keep or self._written == state.step or not (self.ranks.first or self.pieces):
             return
         began = self._clock()
         taken = state.checkpoint()
         if self._before:
             self._before()
         values = {**taken.values, "identity": self._identity}
-        write_checkpoint(self.folder, Checkpoint(taken.step, values, taken.tensors), keep=self.options.keep)
+        whole, keep = Checkpoint(taken.step, values, taken.tensors), self.options.keep
+        if self.pieces:
+            from stitchable.training.pieces import write_pieces
+
+            write_pieces(self.folder, whole, keep=keep, ranks=self.ranks)
+        else:
+            write_checkpoint(self.folder, whole, keep=keep)
         self._written, self._last = state.step, self._clock()
         self._cost = self._last - began
 
@@ -119,7 +128,8 @@ class Keeper:
             "The same command again goes on from there."
         )
 
-    def _due(self, step: int) -> bool:
+    def due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint after so many steps."""
         options = self.options
         if options.every_steps is not None:
             return step % options.every_steps == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from stitchable.training.options import TrainOptions
 from stitchable.training.randomness import own_generators, seed_step
 from stitchable.training.samplers.sampler import SameOnAllRanks, Sampler
 from stitchable.training.state import TrainState
-from stitchable.training.step import Batches, loss_scaler, memory_format, take_step
+from stitchable.training.step import Batches, Clip, loss_scaler, memory_format, take_step
 from stitchable.training.tuning import Tuning
 
 
@@ -134,9 +135,13 @@ def train(
     network.to(memory_format=layout)
     tuning = Tuning(network, options)
     try:
-        state = _begin(network, sampler, guard, options, steps=options.epochs * steps_per_epoch)
-        exchange = _exchange(state, sampler, options, ranks)
-        with own_generators(device), prepared(network, options):
+        with (
+            own_generators(device),
+            _cut(network, sampler, options, ranks) as how,
+            prepared(network, options),
+        ):
+            state = _begin(network, sampler, guard, options, steps=options.epochs * steps_per_epoch)
+            exchange = _exchange(state, sampler, options, ranks)
             if keeper:
                 keeper.start(state)
             if guard:
@@ -148,17 +153,21 @@ def train(
                     stitches = sampler(state.step, ranks.rank)
                     if guard:
                         stitches = guard.choose(state.step, stitches, network)
-                    exchange.begin(len(images), signal=keeper.signal if keeper else None)
-                    take_step(
-                        partial(objective, network, stitches, step=state.step),
-                        (images.to(device, memory_format=layout), labels.to(device)),
-                        optimizer=state.optimizer,
-                        options=options,
-                        what=", ".join(map(str, stitches)),
-                        step=state.step,
-                        scaler=state.scaler,
-                        before_update=exchange.meet,
-                    )
+                    asked = (keeper.signal, keeper.due(state.step + 1)) if keeper else (None, False)
+                    exchange.begin(len(images), signal=asked[0], due=asked[1])
+                    with how.step():
+                        take_step(
+                            partial(objective, network, stitches, step=state.step),
+                            (images.to(device, memory_format=layout), labels.to(device)),
+                            optimizer=state.optimizer,
+                            options=options,
+                            what=", ".join(map(str, stitches)),
+                            step=state.step,
+                            scaler=state.scaler,
+                            before_update=exchange.meet,
+                            weight=exchange.weight,
+                            clip=how.clip,
+                        )
                     result = exchange.result
                     sampler.observe(state.step, result.by_stitch())
                     _count(state, result)
@@ -168,7 +177,8 @@ def train(
                         guard.after_step(network, state.step)
                     _advance(state)
                     if keeper:
-                        keeper.after_step(state, result.signal if ranks.count > 1 else keeper.signal)
+                        signal = result.signal if ranks.count > 1 else keeper.signal
+                        keeper.after_step(state, signal=signal, due=result.due if options.shard else None)
                 if not state.batch:
                     raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
                 if keeper:
@@ -190,6 +200,27 @@ def train(
         state.macs_alone,
         {name: record.drop for name, record in guard.records.items()} if guard else {},
     )
+
+
+@dataclass(frozen=True)
+class _How:
+    """What a step does otherwise where blocks are in pieces."""
+
+    step: Callable[[], AbstractContextManager[None]]
+    clip: Clip
+
+
+@contextmanager
+def _cut(network: StitchedNetwork, sampler: Sampler, options: TrainOptions, ranks: Ranks) -> Iterator[_How]:
+    """Cut the blocks into pieces where the options say so."""
+    if not options.shard:
+        yield _How(nullcontext, torch.nn.utils.clip_grad_norm_)
+        return
+    from stitchable.training.sharding import check_sharding, clip_pieces, leaving_at_once, sharded
+
+    check_sharding(network, options, ranks, alike=isinstance(sampler, SameOnAllRanks))
+    with sharded(network, ranks):
+        yield _How(leaving_at_once, partial(clip_pieces, ranks=ranks))
 
 
 def _begin(
@@ -216,6 +247,7 @@ def _exchange(state: TrainState, sampler: Sampler, options: TrainOptions, ranks:
         ranks,
         [each for group in state.optimizer.param_groups for each in group["params"]],
         shared=isinstance(sampler, SameOnAllRanks),
+        pieces=options.shard,
         statistics=state.network if options.batch_norm == "running" else None,
     )
 

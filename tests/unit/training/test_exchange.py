@@ -4,18 +4,23 @@ import copy
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.multiprocessing.spawn import ProcessExitedException
 from torch.nn.functional import cross_entropy
 
-from stitchable.errors import SharedError
+from stitchable.errors import Interrupted, SharedError
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, LostError, joined
 from stitchable.space.draw import uniform_index
 from stitchable.stitch import Stitch
+from stitchable.training.checkpoint import checkpoints, newest_checkpoint
+from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.exchange import Exchange, StepResult
+from stitchable.training.interrupt import Wish
+from stitchable.training.keeper import Keeper
 from stitchable.training.loop import train
 from stitchable.training.objectives.losses import Losses
 from stitchable.training.options import TrainOptions
@@ -24,9 +29,10 @@ from stitchable.training.samplers.uniform import UniformSampler
 
 COUNT, STEPS, IMAGES = 3, 4, 7  # shares of 3, 2 and 2 images
 ALIKE = TrainOptions(epochs=1, lr=3e-3, weight_decay=0.1, clip_norm=0.5, accumulate=2, ema=0.5, warmup=0.0)
+PIECES = replace(ALIKE, shard=True, checkpoint_activations=True)
 PLAIN = TrainOptions(epochs=1, lr=1e-3, weight_decay=0.0, lr_floor=1.0, warmup=0.0, label_smoothing=0.0)
-FROZEN = TrainOptions(**{**vars(PLAIN), "tune": "layers"})
-RUNNING = TrainOptions(**{**vars(PLAIN), "batch_norm": "running"})
+FROZEN = replace(PLAIN, tune="layers")
+RUNNING = replace(PLAIN, batch_norm="running")
 
 
 class Told(Sampler):
@@ -79,11 +85,16 @@ def share(batches, ranks):
     ]
 
 
+def whole(tensor):
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
 def _train(ranks, folder):
     """Several trainings in one group of processes; each process leaves what it came to."""
     found = {}
     for name, network, sampler, options, side in (
         ("alike", "vits", alike, ALIKE, 8),
+        ("pieces", "vits", alike, PIECES, 8),
         ("own", "vits", own, PLAIN, 8),
         ("frozen", "vits", some_frozen, FROZEN, 8),
         ("running", "resnets", joints, RUNNING, 32),
@@ -93,7 +104,7 @@ def _train(ranks, folder):
 
         def remember(record, *, trained=trained, records=records, sums=sums):
             records.append({**vars(record), "seconds": None})
-            total = sum(each.double().sum().item() for each in trained.state_dict().values())
+            total = sum(whole(each).double().sum().item() for each in trained.state_dict().values())
             sums.append(ranks.gather(total))
 
         summary = train(
@@ -112,6 +123,7 @@ def _train(ranks, folder):
             "summary": {**vars(summary), "seconds": None},
             "told": getattr(asked, "told", None),
         }
+    found["gone on"] = gone_on(ranks, folder)
     network, batches = read(folder, "vits"), share(images_of(8), ranks)
     broken = [(images.clone(), labels) for images, labels in batches]
     if ranks.rank == 1:
@@ -138,6 +150,43 @@ def _train(ranks, folder):
             ranks=ranks,
         )
     (folder / f"{ranks.rank} was told").touch()
+
+
+def gone_on(ranks, folder):
+    """Blocks in pieces, in float32: at one go, and stopped by a wish of one process and gone on with."""
+    batches, wish = [(images.float(), labels) for images, labels in share(images_of(8), ranks)], Wish()
+
+    def stop(record):
+        if record.step == 1 and ranks.rank == 1:
+            wish.signal = signal.SIGTERM
+
+    ends = []
+    for place, on_step in (("whole", None), ("kept", stop), ("kept", None)):
+        network = read(folder, "vits").float()
+        keeper = Keeper(
+            folder / place,
+            CheckpointOptions(every_steps=2, keep=3),
+            found=newest_checkpoint(folder / place)[0],
+            wish=wish,
+            ranks=ranks,
+            pieces=True,
+        )
+        try:
+            train(
+                network,
+                lambda epoch, start=0: batches[start:],
+                sampler=alike(network),
+                steps_per_epoch=STEPS,
+                options=PIECES,
+                keeper=keeper,
+                on_step=on_step,
+                ranks=ranks,
+            )
+        except Interrupted:
+            wish.signal = None
+        else:
+            ends.append(network.state_dict())
+    return ends
 
 
 def dying(batches):
@@ -169,19 +218,28 @@ def close(first, second):
         )
 
 
-def test_processes_train_one_network(together):
+def test_processes_train_one_network(together, tmp_path):
     networks, found = together
-    for name in ("alike", "own", "frozen", "running"):
+    for name in ("alike", "pieces", "own", "frozen", "running"):
         assert all(same(found[0][name]["weights"], other[name]["weights"]) for other in found[1:]), name
         assert all(found[0][name]["records"] == other[name]["records"] for other in found[1:]), name
         assert all(found[0][name]["summary"] == other[name]["summary"] for other in found[1:]), name
     as_one_process(networks["vits"], found[0]["alike"])
+    as_one_process(networks["vits"], found[0]["pieces"])
+    assert all(same(found[0]["gone on"][0], end) for each in found for end in each["gone on"])
     for name, network, sampler in (
         ("own", "vits", own),
         ("frozen", "vits", some_frozen),
         ("running", "resnets", joints),
     ):
         by_hand(networks[network], sampler(networks[network]), found[0][name], frozen=name == "frozen")
+    kept = checkpoints(tmp_path / "kept")
+    assert [place.name[-1] for place in kept] == ["4", "3", "2"]
+    broken = kept[0] / "shard-00002-model-00001-of-00001.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-1])
+    taken, notes = newest_checkpoint(tmp_path / "kept")
+    assert taken.step == 3
+    assert f"{broken.name} has another digest" in notes[0]
     message = found[1]["failed"][0]
     assert "is nan at step 2." in message
     assert message.endswith("(process 1 of 3)")

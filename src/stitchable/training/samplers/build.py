@@ -10,6 +10,7 @@ from stitchable.training.samplers.balanced import BalancedSampler
 from stitchable.training.samplers.front import FrontSampler
 from stitchable.training.samplers.mixture import MixtureSampler
 from stitchable.training.samplers.options import SamplerOptions
+from stitchable.training.samplers.rounds import RoundsSampler
 from stitchable.training.samplers.sampler import SameOnAllRanks, Sampler
 from stitchable.training.samplers.sandwich import SandwichSampler
 from stitchable.training.samplers.schedule import ScheduleSampler
@@ -31,6 +32,10 @@ def build_sampler(space: StitchingSpace, options: SamplerOptions | None = None, 
 
 def _uniform(space: StitchingSpace, options: SamplerOptions, seed: int) -> Sampler:
     return UniformSampler(space, seed=seed, stitches_per_step=options.stitches_per_step)
+
+
+def _rounds(space: StitchingSpace, options: SamplerOptions, seed: int) -> Sampler:
+    return RoundsSampler(space, seed=seed, stitches_per_step=options.stitches_per_step)
 
 
 def _balanced(space: StitchingSpace, options: SamplerOptions, seed: int) -> Sampler:
@@ -73,6 +78,7 @@ def _schedule(space: StitchingSpace, options: SamplerOptions, seed: int) -> Samp
 
 BUILDERS: dict[str, Build] = {
     "uniform": _uniform,
+    "rounds": _rounds,
     "balanced": _balanced,
     "sandwich": _sandwich,
     "front": _front,

@@ -7,8 +7,8 @@ from typing import Literal
 
 from stitchable.errors import StitchError, check_choices, nearest
 
-Kind = Literal["uniform", "balanced", "sandwich", "front", "mixture", "schedule"]
-MIXABLE = ("uniform", "balanced", "sandwich", "front")
+Kind = Literal["uniform", "rounds", "balanced", "sandwich", "front", "mixture", "schedule"]
+MIXABLE = ("uniform", "rounds", "balanced", "sandwich", "front")
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,14 @@ class SamplerOptions:
     """Which stitches a step trains; every draw is a pure function of the seed, the step and the rank.
 
     Attributes:
-        kind: ``"uniform"`` (Algorithm 1), ``"balanced"`` (a group of similar cost, then a stitch of it),
-            ``"sandwich"`` (the dearest, the cheapest and some random ones), ``"front"`` (more of those on
-            or near the estimated front, and of neglected ones), ``"mixture"`` of these, or ``"schedule"``.
+        kind: ``"uniform"`` (Algorithm 1), ``"rounds"`` (every stitch once, then again in another order),
+            ``"balanced"`` (a group of similar cost, then a stitch of it), ``"sandwich"`` (the dearest, the
+            cheapest and some random ones), ``"front"`` (more of those on or near the estimated front, and of
+            neglected ones), ``"mixture"`` of these, or ``"schedule"``.
         per_rank: Each process of a distributed training draws stitches of its own. By default all train
             the same ones: they finish together, and their number does not change what is trained.
-        stitches_per_step: Different stitches in one step, for uniform, balanced and front; what they share
-            at their beginning runs once.
+        stitches_per_step: Different stitches in one step, for uniform, rounds, balanced and front; what they
+            share at their beginning runs once.
         gap: Balanced: MACs above a group's cheapest stitch at which the next group opens (1e9 in SN-Netv2);
             ``None`` is a tenth of the way from the cheapest to the dearest stitch.
         random: Sandwich: random stitches in each step, beside the two ends.
