@@ -15,11 +15,24 @@ class StitchError(Exception):
     """
 
 
+class SharedError(StitchError):
+    """A mistake that all processes of a job know of, whichever made it.
+
+    Args:
+        message: As that of any `StitchError`.
+        told: Whether another process tells it to the user.
+    """
+
+    def __init__(self, message: str, *, told: bool) -> None:
+        super().__init__(message)
+        self.told = told
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked to stop, and what was being done has put its state away.
 
     Args:
-        message: What is kept and how to go on, for the user.
+        message: What is kept and how to go on, for the user; empty where another process tells.
         signal: Number of the signal, such as 2 for Ctrl-C; the process is to exit with 128 more.
     """
 

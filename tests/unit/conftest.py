@@ -245,16 +245,27 @@ def _one_of_several(
 
 @pytest.fixture
 def in_processes() -> Callable[..., None]:
-    """Runs ``work(ranks, *arguments)``, a function of a module, in so many processes that meet over gloo."""
+    """Runs ``work(ranks, *arguments)``, a function of a module, in so many processes that meet over gloo.
+
+    Where one of them dies, the others have a minute to end by themselves.
+    """
     import torch.multiprocessing as processes
 
     def run(count: int, work: Callable[..., None], *arguments: Any) -> None:
-        multiprocessing.set_forkserver_preload(["torch", "stitchable.network"])  # imported once, not by each
+        multiprocessing.set_forkserver_preload(
+            ["timm", "stitchable.network", "stitchable.runs.train"]
+        )  # imported once, not by each
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             port = probe.getsockname()[1]
-        processes.start_processes(
-            _one_of_several, (count, port, work, arguments), nprocs=count, start_method="forkserver"
+        started = processes.start_processes(
+            _one_of_several,
+            (count, port, work, arguments),
+            nprocs=count,
+            join=False,
+            start_method="forkserver",
         )
+        while not started.join(grace_period=60):
+            pass
 
     return run

@@ -25,7 +25,7 @@ TABLE = {
     "units": "errors",
     "modes": "errors",
     "device": "errors",
-    "ranks": "errors",
+    "ranks": "errors device",
     "cost": "errors feature",
     "space": "errors stitch feature cost",
     "layers": "errors feature",

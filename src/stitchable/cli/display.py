@@ -63,7 +63,7 @@ def progress(label: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-        disable=not Console(stderr=True).is_terminal,
+        disable=console.quiet or not Console(stderr=True).is_terminal,
     )
     with bar:
         yield bar

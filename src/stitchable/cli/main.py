@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from stitchable import __version__
 from stitchable.cli.skipped import naming_skipped_images
-from stitchable.errors import Interrupted, StitchError, nearest
+from stitchable.errors import Interrupted, SharedError, StitchError, nearest
 
 COMMANDS = {
     "info": "versions, devices and the families of models that can be stitched",
@@ -58,12 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StitchError as error:
         if debug:
             raise
+        if isinstance(error, SharedError) and error.told:
+            time.sleep(1)  # once one process has ended, torchrun ends those that have yet to speak
+            raise SystemExit(2) from None
         print(f"stitchable: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except Interrupted as error:
         if debug:
             raise
-        print(f"stitchable: {' '.join(str(error).split())}", file=sys.stderr)
+        if str(error):
+            print(f"stitchable: {' '.join(str(error).split())}", file=sys.stderr)
+        else:
+            time.sleep(1)  # as above
         raise SystemExit(128 + error.signal) from None
     except KeyboardInterrupt:
         if debug:

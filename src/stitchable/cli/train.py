@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -24,11 +25,12 @@ def run(words: Sequence[str]) -> None:
     arguments = parse_with_run(parser, words)
 
     from stitchable.cli.display import console, duration, progress
+    from stitchable.ranks import ranks_named
     from stitchable.runs.folder import RunFolder
     from stitchable.runs.train import train_run
     from stitchable.training.loop import StepRecord
 
-    folder = RunFolder(arguments.run)
+    folder, console.quiet = RunFolder(arguments.run), not ranks_named(os.environ).first
     with progress("training") as bar:
         task = bar.add_task("", total=None)
 

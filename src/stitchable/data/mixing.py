@@ -1,4 +1,4 @@
-"""Mixup and cutmix: timm's, with draws that depend on (seed, step) alone."""
+"""Mixup and cutmix: timm's, with draws that depend on (seed, step, rank) alone."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Mixing:
         cutmix_share: Share of these that are cut, where both are on.
         smoothing: Share of each label that is spread evenly over all classes, before mixing.
         seed: Another one draws otherwise.
+        rank: Of the process: each draws for its own share of the batch.
 
     Source: Zhang et al. 2018 (mixup), Yun et al. 2019 (CutMix), as timm does them.
     """
@@ -39,6 +40,7 @@ class Mixing:
         cutmix_share: float = 0.5,
         smoothing: float = 0.0,
         seed: int = 0,
+        rank: int = 0,
     ) -> None:
         from timm.data.mixup import Mixup  # takes a while to import
 
@@ -51,10 +53,10 @@ class Mixing:
             label_smoothing=smoothing,
             num_classes=classes,
         )
-        self.seed = seed
+        self.seed, self.rank = seed, rank
 
     def __call__(self, images: Tensor, labels: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
-        """Mix one batch; what is drawn is a pure function of (seed, step).
+        """Mix one batch; what is drawn is a pure function of (seed, step, rank).
 
         Args:
             images: ``(batch, channels, rows, columns)``; not changed.
@@ -72,7 +74,7 @@ class Mixing:
                 f"mixup and cutmix pair the images of a batch; got {len(images)}. "
                 "Give an even train.batch_size."
             )
-        with _numpy_seeded(self.seed, step, _MIX):
+        with _numpy_seeded(self.seed, step, _MIX, *([self.rank] if self.rank else [])):
             mixed, shares = self._mix(images.clone(), labels)  # timm mixes in place
         return mixed, shares
 

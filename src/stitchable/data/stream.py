@@ -150,17 +150,23 @@ class StreamOrder:
         epoch: int,
         drop_last: bool,
         start: int,
+        every: int,
         rank: int,
         ranks: int,
         keep_full: bool,
     ) -> None:
         check_order(source, limit, shuffle_seed)
-        self._source, self._size, self._start, self._share = source, batch_size, start, (rank, ranks)
+        self._source, self._size, self._share = source, batch_size, (rank, ranks)
+        self._start, self._every = start, every
         self._candidates = 1 + _STAND_INS * keep_full
         self._limit, self._seed, self._epoch, self._drop_last = limit, shuffle_seed, epoch, drop_last
         self._count = len(source) if limit is None else min(limit, len(source))
 
     def __len__(self) -> int:
+        return -(-self._left // self._every)
+
+    @property
+    def _left(self) -> int:
         last = not self._drop_last and self._count % self._size > self._share[0]
         return max(0, self._count // self._size + last - self._start)
 
@@ -168,8 +174,10 @@ class StreamOrder:
         samples = self._source.samples(shuffle_seed=self._seed, epoch=self._epoch, limit=self._limit)
         rank, ranks = self._share
         left = islice(samples, self._start * self._size, None)
-        for _ in range(len(self)):
+        for number in range(self._left):
             batch = list(islice(left, self._size))
+            if number % self._every:
+                continue
             yield [
                 tuple(batch[(place + step) % len(batch)] for step in range(self._candidates))
                 for place in range(rank, len(batch), ranks)

@@ -16,8 +16,9 @@ from stitchable.data.stream import StreamImages
 from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.runs.config import DataConfig
-from stitchable.training.options import StepOptions
+from stitchable.training.options import StepOptions, TrainOptions
 from stitchable.training.step import Batches
 
 ImageSplit = Literal["train", "val"]
@@ -48,7 +49,13 @@ def open_for(network: StitchedNetwork | Anchor, data: DataConfig, split: ImageSp
 
 
 def training_batches(
-    source: ImageSource, spec: InputSpec, options: StepOptions, *, seed: int, workers: int
+    source: ImageSource,
+    spec: InputSpec,
+    options: StepOptions,
+    *,
+    seed: int,
+    workers: int,
+    ranks: Ranks = ALONE,
 ) -> tuple[Batches, int]:
     """What a training loop asks for: its batches by epoch and from one on, and their number in an epoch.
 
@@ -58,8 +65,13 @@ def training_batches(
         options: See `StepOptions`.
         seed: Of the images' order and augmentation.
         workers: Processes that read images.
+        ranks: The processes that train together; the batches are then this one's shares.
+
+    Raises:
+        StitchError: A batch has not enough images for all processes.
     """
     batch_size = min(options.batch_size, len(source))
+    check_shares(batch_size, options, ranks)
 
     def batches(epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         yield from image_loader(
@@ -72,10 +84,37 @@ def training_batches(
             workers=workers,
             drop_last=True,
             start=start,
+            rank=ranks.rank,
+            ranks=ranks.count,
             keep_full=True,
         )
 
     return batches, len(source) // batch_size
+
+
+def check_shares(batch_size: int, options: StepOptions, ranks: Ranks) -> None:
+    """Make sure that every process gets a share of a batch that it can use.
+
+    Raises:
+        StitchError: It does not.
+    """
+    section, count = options.section, ranks.count
+    if batch_size < count:
+        raise StitchError(
+            f"A batch of {batch_size} images has none for some of {count} processes. Set "
+            f"{section}.batch_size to {count} at least, or start fewer."
+        )
+    if isinstance(options, TrainOptions) and options.shard and batch_size // count < options.accumulate:
+        raise StitchError(
+            f"With train.shard all processes pass their shares in as many pieces; {batch_size} images are "
+            f"too few for {options.accumulate} in each of {count}. Lower {section}.accumulate."
+        )
+    whole = 2 * options.accumulate * count
+    if isinstance(options, TrainOptions) and options.objective.mixes and batch_size % whole:
+        raise StitchError(
+            f"mixup and cutmix pair the images of each process; {batch_size} images make no even pieces for "
+            f"{count} processes. Set {section}.batch_size to a multiple of {whole}."
+        )
 
 
 def open_split(data: DataConfig, split: ImageSplit) -> ImageSource:

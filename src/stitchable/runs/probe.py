@@ -9,6 +9,7 @@ from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
 from stitchable.evaluation.sweep import tally
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
@@ -33,6 +34,7 @@ class Probe:
         images: How many of the images to use.
         batch_size: Images per forward pass.
         workers: Processes that read images.
+        ranks: The processes that share the images.
     """
 
     run: RunFolder
@@ -42,10 +44,18 @@ class Probe:
     images: int
     batch_size: int
     workers: int
+    ranks: Ranks = ALONE
 
     @classmethod
     def of(
-        cls, run: RunFolder, network: StitchedNetwork, *, data: DataConfig, options: TrainOptions, seed: int
+        cls,
+        run: RunFolder,
+        network: StitchedNetwork,
+        *,
+        data: DataConfig,
+        options: TrainOptions,
+        seed: int,
+        ranks: Ranks = ALONE,
     ) -> Probe | None:
         """The probe that ``options`` ask for, if any.
 
@@ -58,19 +68,28 @@ class Probe:
         source = open_for(network, data, "val")
         count = min(network.space.count, len(network.anchors) + STITCHES)
         stitches = tuple(sample_members(network.space, count, seed=seed))
-        return cls(run, network, source, stitches, images, options.batch_size, data.workers)
+        return cls(run, network, source, stitches, images, options.batch_size, data.workers, ranks)
 
     def loss(self) -> float:
         """Mean over the stitches of their mean cross-entropy in nats."""
+        images = min(self.images, len(self.source))
+        # Of fewer images than processes each measures all, and all come to the same.
+        ranks = self.ranks if images >= self.ranks.count else ALONE
         loader = image_loader(
             self.source,
             self.network.input_spec,
-            batch_size=min(self.batch_size, len(self.source)),
+            batch_size=max(min(self.batch_size, images), ranks.count),
             limit=self.images,
             workers=self.workers,
+            rank=ranks.rank,
+            ranks=ranks.count,
         )
         found = tally(self.network, self.stitches, loader)
-        return sum(each.loss / each.images for each in found) / len(found)
+        told: list[list[tuple[float, int]]] = ranks.gather([(each.loss, each.images) for each in found])
+        means: list[float] = [
+            sum(loss for loss, _ in each) / sum(n for _, n in each) for each in zip(*told, strict=True)
+        ]
+        return sum(means) / len(means)
 
     def keep(self, loss: float) -> None:
         """Write the network as it is into ``best/``, with its loss in ``probe.json``."""

@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from stitchable import __version__
 from stitchable.anchors.store import WEIGHTS
 from stitchable.data.image_source import ImageSource
 from stitchable.errors import StitchError
+from stitchable.network import StitchedNetwork
+from stitchable.ranks import Ranks
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.training.checkpoint import Checkpoint, newest_checkpoint
@@ -26,8 +29,9 @@ class Identity:
 
     Attributes:
         exactly: What must be the same for a training to go on: the options, the seed, the images, the
-            fitted network, stitchable's version, the number of processes. When checkpoints are written, who
-            reads images and what they are held in is not among it.
+            fitted network, stitchable's version, and the number of processes where `ties_to_processes` finds
+            a reason. When checkpoints are written, who reads images and what they are held in is not among
+            it.
         rounding: What the last bits hang on besides; another value is worth a note.
     """
 
@@ -47,8 +51,10 @@ def identity_of(
     options: TrainOptions,
     seed: int,
     device: torch.device,
+    processes: int = 1,
+    ties: str = "",
 ) -> Identity:
-    """Identity of a training that is about to begin."""
+    """Identity of a training that is about to begin; for ``ties`` see `ties_to_processes`."""
     train = {key: value for key, value in asdict(options).items() if key != "checkpoint"}
     exactly = {
         "train": train,
@@ -57,10 +63,48 @@ def identity_of(
         "labels": source.digest,
         "fitted": hashlib.sha256((run.fitted / WEIGHTS).read_bytes()).hexdigest()[:12],
         "stitchable": __version__,
-        "processes": 1,
     }
     rounding = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    if ties:
+        exactly[f"the number of processes, each of which {ties},"] = processes
+    else:
+        rounding["processes"] = processes
     return Identity(_as_read(exactly), _as_read(rounding))
+
+
+def ties_to_processes(network: StitchedNetwork, options: TrainOptions) -> str:
+    """What each process does for itself, so that with another number of them other numbers come out.
+
+    Returns:
+        A verb phrase; empty where the number of processes changes no more than the last bits.
+    """
+    modules = list(network.modules())
+    draws = any(isinstance(each, nn.modules.dropout._DropoutNd) and each.p > 0 for each in modules) or any(
+        type(each).__name__.endswith(("DropPath", "StochasticDepth")) for each in modules
+    )
+    reasons = {
+        "draws stitches (train.sampler.per_rank)": options.sampler.per_rank,
+        "mixes images (mixup, cutmix)": options.objective.mixes,
+        "normalises by its share (train.batch_norm running)": options.batch_norm == "running"
+        and any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in network.modules()),
+        "measures features by its share (feature_matching)": options.objective.feature_matching > 0,
+        "draws in its blocks (dropout, stochastic depth)": draws,
+    }
+    return " and ".join(reason for reason, there in reasons.items() if there)
+
+
+def check_same_checkpoint(found: Checkpoint | None, ranks: Ranks) -> None:
+    """Make sure that all processes go on from the same step.
+
+    Raises:
+        StitchError: They do not.
+    """
+    steps = ranks.gather(found.step if found else 0)
+    if len(set(steps)) > 1:
+        raise StitchError(
+            f"The processes find checkpoints of different steps ({', '.join(map(str, steps))}). Keep the run "
+            "in a folder that all of them see."
+        )
 
 
 def checkpoint_to_go_on_from(run: RunFolder, identity: Identity) -> tuple[Checkpoint | None, list[str]]:

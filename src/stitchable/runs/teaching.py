@@ -14,6 +14,7 @@ from stitchable.data.loader import image_loader
 from stitchable.data.subset import set_aside
 from stitchable.errors import StitchError, nearest
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.runs.config import DataConfig
 from stitchable.runs.images import open_for
 from stitchable.training.anchor_drop import HeldOut
@@ -47,15 +48,21 @@ def load_teacher(
 
 
 def guard_images(
-    network: StitchedNetwork, source: ImageSource, data: DataConfig, options: GuardOptions
+    network: StitchedNetwork,
+    source: ImageSource,
+    data: DataConfig,
+    options: GuardOptions,
+    *,
+    ranks: Ranks = ALONE,
 ) -> tuple[ImageSource, HeldOut]:
-    """The images left to train on, and those the guard measures the anchors on.
+    """The images left to train on, and those the guard measures the anchors on, this process's share of them.
 
     Args:
         network: Says which images.
         source: The training images.
         data: Its ``val`` images are used where the options say so.
         options: See `GuardOptions`.
+        ranks: The processes that measure together.
 
     Raises:
         StitchError: There are no held-out images, or too few training images to set some aside.
@@ -72,7 +79,13 @@ def guard_images(
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         yield from image_loader(
-            held_out, network.input_spec, batch_size=250, limit=options.images, workers=data.workers
+            held_out,
+            network.input_spec,
+            batch_size=250 * ranks.count,
+            limit=options.images,
+            workers=data.workers,
+            rank=ranks.rank,
+            ranks=ranks.count,
         )
 
     return source, batches

@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Literal
 
-from stitchable.device import choose_device
-from stitchable.errors import StitchError
+from stitchable.errors import SharedError, StitchError
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks, joined
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for, training_batches
 from stitchable.runs.probe import Probe
-from stitchable.runs.resume import checkpoint_to_go_on_from, identity_of
+from stitchable.runs.resume import (
+    check_same_checkpoint,
+    checkpoint_to_go_on_from,
+    identity_of,
+    ties_to_processes,
+)
 from stitchable.runs.teaching import guard_images, load_teacher
 from stitchable.runs.training_logs import TrainingLogs
 from stitchable.tracking.options import TrackOptions
@@ -51,6 +56,9 @@ def train_run(
 ) -> TrainSummary:
     """Train the fitted network of a run; write ``network/``, ``train.jsonl`` and ``train_summary.json``.
 
+    Under ``torchrun`` all its processes train together (`stitchable.ranks.joined`): each reads its share of
+    every batch, and the first one alone writes and calls back. They must see one run folder.
+
     Until it is done, ``checkpoints/`` holds its state. A training that was cut off at any moment comes to
     the same files as one that was not, but for the seconds. With a guard, ``guard.jsonl`` too; where it
     stops the training, ``stopped/`` alone.
@@ -61,7 +69,7 @@ def train_run(
         options: See `TrainOptions`.
         track: Who else is told how it goes; no part of what decides the numbers.
         seed: Of the stitches, the order of the images, their augmentation, and what blocks draw.
-        device: See `choose_device`.
+        device: See `Ranks.device`.
         resume: ``"auto"`` goes on with a training that was cut off, from its last checkpoint;
             ``"never"`` begins anew and forgets it.
         overwrite: Train again a run that is trained.
@@ -74,38 +82,88 @@ def train_run(
         StitchError: The run is not fitted or trained already, training cannot go on, or not exactly.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
+    with joined() as ranks:
+        return _train(
+            run,
+            ranks,
+            data=data,
+            options=options,
+            track=track,
+            seed=seed,
+            device=device,
+            resume=resume,
+            overwrite=overwrite,
+            trust_code=trust_code,
+            on_start=on_start if ranks.first else None,
+            on_step=on_step if ranks.first else None,
+            on_note=on_note if ranks.first else None,
+        )
+
+
+def _train(
+    run: RunFolder,
+    ranks: Ranks,
+    *,
+    data: DataConfig,
+    options: TrainOptions,
+    track: TrackOptions | None,
+    seed: int,
+    device: str,
+    resume: Resume,
+    overwrite: bool,
+    trust_code: bool,
+    on_start: Callable[[int], None] | None,
+    on_step: Callable[[StepRecord], None] | None,
+    on_note: Callable[[str], None] | None,
+) -> TrainSummary:
     run.require()
     unfinished = resume == "auto" and bool(checkpoints(run.checkpoints))
     if run.is_trained and not overwrite and not unfinished:
         raise StitchError(f"{run.path} is trained already. Pass --overwrite to train it again from its fit.")
     config = run.read_config()
-    # Of several processes only one may tell: the others are to be given `TrackOptions()`.
-    track = track or TrackOptions()
+    track = track if ranks.first and track else TrackOptions()  # only one process tells
     tracking = Tracking(track, run.tracking, name=run.path.resolve().name, warn=on_note)
-    where = choose_device(device)
+    where = ranks.device(device)
     network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
     sampler = build_sampler(network.space, options.sampler, seed=seed)
+    if options.shard:
+        from stitchable.training.sharding import check_sharding  # takes a while to import
+
+        check_sharding(network, options, ranks, alike=not options.sampler.per_rank)
     source = open_for(network, data, "train")
     # Originals are copied from the network as it was fitted, before anything changes it.
     teacher = load_teacher(network, options.objective, trust_code=trust_code)
-    probe = Probe.of(run, network, data=data, options=options, seed=seed)
-    identity = identity_of(run, data=data, source=source, options=options, seed=seed, device=where)
+    probe = Probe.of(run, network, data=data, options=options, seed=seed, ranks=ranks)
+    ties = ties_to_processes(network, options)
+    identity = identity_of(
+        run,
+        data=data,
+        source=source,
+        options=options,
+        seed=seed,
+        device=where,
+        processes=ranks.count,
+        ties=ties,
+    )
     found, notes = checkpoint_to_go_on_from(run, identity) if unfinished else (None, [])
-    guard = None
+    guard, measuring = None, ALONE if options.shard else ranks  # blocks in pieces run in all at once
     if options.guard.every:
-        source, held_out = guard_images(network, source, data, options.guard)
-        guard = AnchorGuard(held_out, options.guard, seed=seed)
-    objective = build_objective(network, options, seed=seed, teacher=teacher, guard=guard)
-    batches, steps = training_batches(source, network.input_spec, options, seed=seed, workers=data.workers)
+        source, held_out = guard_images(network, source, data, options.guard, ranks=measuring)
+        guard = AnchorGuard(held_out, options.guard, seed=seed, ranks=measuring)
+    objective = build_objective(network, options, seed=seed, teacher=teacher, guard=guard, rank=ranks.rank)
+    batches, steps = training_batches(
+        source, network.input_spec, options, seed=seed, workers=data.workers, ranks=ranks
+    )
+    check_same_checkpoint(found, ranks)
     if on_start:
         on_start(steps * options.epochs)
     done = found.step if found else 0
     trained = {"data": {**config["data"], **asdict(data)}, "train": asdict(options), "seed": seed}
     tracking.start({**config, **trained}, done=done)
     # From here on nothing is refused any more: the files of this training may take their places.
-    if found is None:
+    if found is None and ranks.first:
         remove_checkpoints(run.checkpoints)
-    logs = TrainingLogs(run, guarded=guard is not None)
+    logs = TrainingLogs(run, guarded=guard is not None, silent=not ranks.first)
     notes += logs.cut(done, steps=steps * options.epochs)
     if on_note:
         for note in notes:
@@ -117,7 +175,7 @@ def train_run(
         if on_step and isinstance(each, StepRecord):
             on_step(each)
 
-    with logs, signals_as_wish() as wish, tracking, _naming_what_is_kept(run, network):
+    with logs, signals_as_wish() as wish, tracking, _naming_what_is_kept(run, network, ranks):
         if guard:
             guard.on_record = record
         summary = train(
@@ -129,12 +187,15 @@ def train_run(
             objective=objective,
             guard=guard,
             seed=seed,
+            ranks=ranks,
             keeper=Keeper(
                 run.checkpoints,
                 options.checkpoint,
                 found=found,
                 identity=identity.as_data(),
                 wish=wish,
+                ranks=ranks,
+                pieces=options.shard,
                 before=logs.sync,
                 probe=probe.loss if probe else None,
                 keep_best=probe.keep if probe else None,
@@ -142,6 +203,9 @@ def train_run(
             on_step=record,
         )
         tracking.finish(summary)
+    if not ranks.first:
+        ranks.wait()  # until the first one has put everything away
+        return summary
     network.save_pretrained(run.network)
     # From here on nothing is lost: cut off now, it goes on from the last checkpoint, after all steps.
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
@@ -149,6 +213,7 @@ def train_run(
     run.write_config({**config, **trained, "track": asdict(track)})
     logs.finish()
     remove_checkpoints(run.checkpoints)
+    ranks.wait()
     return summary
 
 
@@ -160,13 +225,16 @@ def _drop_what_was_of_another(run: RunFolder, *, keep_best: bool) -> None:
 
 
 @contextmanager
-def _naming_what_is_kept(run: RunFolder, network: StitchedNetwork) -> Iterator[None]:
+def _naming_what_is_kept(run: RunFolder, network: StitchedNetwork, ranks: Ranks) -> Iterator[None]:
     try:
         yield
     except AnchorDropError as error:
-        network.save_pretrained(run.stopped)
-        remove_checkpoints(run.checkpoints)  # they are of what must not go on
+        if ranks.first:
+            network.save_pretrained(run.stopped)
+            remove_checkpoints(run.checkpoints)  # they are of what must not go on
         raise StitchError(f"{error} It is kept in {run.stopped}.") from error
+    except SharedError:
+        raise  # the process that failed has named it
     except StitchError as error:
         kept = checkpoints(run.checkpoints)
         if not kept:

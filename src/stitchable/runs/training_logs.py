@@ -23,10 +23,11 @@ class TrainingLogs:
     Args:
         run: Where they are.
         guarded: Whether there is a guard.
+        silent: Leave all files alone: another process writes them.
     """
 
-    def __init__(self, run: RunFolder, *, guarded: bool) -> None:
-        self.run, self.guarded = run, guarded
+    def __init__(self, run: RunFolder, *, guarded: bool, silent: bool = False) -> None:
+        self.run, self.guarded, self.silent = run, guarded, silent
         self._files: list[IO[str]] = []
 
     def cut(self, done: int, *, steps: int) -> list[str]:
@@ -40,6 +41,8 @@ class TrainingLogs:
             What is worth saying: that lines are missing.
         """
         run = self.run
+        if self.silent:
+            return []
         for partial, whole in ((run.training_file, run.train_file), (run.guarding_file, run.guard_file)):
             if done == steps and not partial.exists() and whole.exists():
                 whole.replace(partial)  # it was cut off while it put its things away
@@ -48,6 +51,8 @@ class TrainingLogs:
         return [f"{done - left} steps are missing from {run.training_file}"] if left < done else []
 
     def __enter__(self) -> TrainingLogs:
+        if self.silent:
+            return self
         paths = [self.run.training_file, *([self.run.guarding_file] if self.guarded else [])]
         self._files = [path.open("a", encoding="utf-8", buffering=1) for path in paths]
         return self
@@ -58,6 +63,8 @@ class TrainingLogs:
 
     def write(self, record: StepRecord | GuardRecord) -> None:
         """Add a line to the log that the record belongs to."""
+        if self.silent:
+            return
         file = self._files[isinstance(record, GuardRecord)]
         file.write(json.dumps(asdict(record)) + "\n")
 

@@ -12,6 +12,7 @@ from stitchable.device import sums_device
 from stitchable.errors import StitchError
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 
 HeldOut = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 
@@ -45,13 +46,14 @@ class GuardRecord:
 
 @torch.no_grad()
 def count_right(
-    network: StitchedNetwork, batches: Iterable[tuple[Tensor, Tensor]]
+    network: StitchedNetwork, batches: Iterable[tuple[Tensor, Tensor]], *, ranks: Ranks = ALONE
 ) -> tuple[dict[str, int], int]:
     """Number of images that each anchor gets right, and of all images.
 
     Args:
         network: Its anchors run in eval mode; modes are restored.
         batches: Normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``.
+        ranks: The processes that share the images: ``batches`` are then this one's, and all get the sums.
 
     Raises:
         StitchError: There are no images.
@@ -65,6 +67,8 @@ def count_right(
             for name, anchor in network.anchors.items():
                 right[name] = right[name] + (anchor(images).argmax(1).to(where) == labels).sum()
             seen += len(labels)
+    told = ranks.gather(({name: int(count) for name, count in right.items()}, seen))
+    seen = sum(images for _, images in told)
     if not seen:
         raise StitchError("The anchors' guard has no images. Give at least one.")
-    return {name: int(count) for name, count in right.items()}, seen
+    return {name: sum(counts[name] for counts, _ in told) for name in right}, seen

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import swa_utils
 
+from stitchable.training.local import local
+
 
 class Average:
     """Exponential moving average of the parameters that are trained; buffers are those of the last step.
@@ -29,7 +31,9 @@ class Average:
 
     def update(self) -> None:
         """Take the parameters of now into the average."""
-        self._mix(list(self.tensors.values()), [each.detach() for each in self._own.values()], 0)
+        self._mix(
+            [local(each) for each in self.tensors.values()], [local(each) for each in self._own.values()], 0
+        )
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:

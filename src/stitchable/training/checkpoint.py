@@ -1,8 +1,9 @@
 """Checkpoints on disk: whole or recognised as not whole, and never a pickle.
 
 A checkpoint is a folder ``step_…`` of ``tensors.safetensors`` and ``state.json``, which holds plain data and
-the digests of both. It is written under another name, synced and renamed, so that a name without
-``.partial`` is a whole checkpoint unless the disk damaged it; the digests tell that.
+the digests of both; where the tensors are in pieces (`stitchable.training.pieces`), of several such files. It
+is written under another name, synced and renamed, so that a name without ``.partial`` is a whole checkpoint
+unless the disk damaged it; the digests tell that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from stitchable.errors import StitchError
 
-FORMAT = 1
+FORMAT = 2  # 1 where all tensors are in one file
 TENSORS, STATE, PARTIAL = "tensors.safetensors", "state.json", ".partial"
 
 
@@ -33,12 +34,16 @@ class Checkpoint:
     Attributes:
         step: Number of steps taken.
         values: Plain data, JSON-ready.
-        tensors: By name, on the CPU where they were read.
+        tensors: By name, on the CPU where they were read; none where they are in pieces and still on disk.
+        pieces: The folder of such ones.
+        shapes: Of such ones, by name.
     """
 
     step: int
     values: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+    pieces: Path | None = None
+    shapes: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
@@ -47,21 +52,54 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
     Returns:
         Its folder, ``folder/step_…``; one that was there under this name is replaced.
     """
-    place = folder / f"step_{checkpoint.step:09d}"
-    partial = folder / f"{place.name}{PARTIAL}"
-    remove_partials(folder)
-    partial.mkdir(parents=True)
+    partial = begin_checkpoint(folder, checkpoint.step)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     save_file(tensors, partial / TENSORS)
-    digests = {"tensors": _digest_file(partial / TENSORS), "values": _digest(checkpoint.values)}
-    state = {"format": FORMAT, "step": checkpoint.step, "sha256": digests, "values": checkpoint.values}
+    sync(partial / TENSORS)
+    digests = {"tensors": digest_file(partial / TENSORS), "values": _digest(checkpoint.values)}
+    return _finish(partial, {"format": 1, "sha256": digests}, checkpoint, keep=keep)
+
+
+def begin_checkpoint(folder: Path, step: int) -> Path:
+    """Make the folder in which a checkpoint is written; half-written ones are removed."""
+    remove_partials(folder)
+    partial = folder / f"step_{step:09d}{PARTIAL}"
+    partial.mkdir(parents=True)
+    return partial
+
+
+def finish_checkpoint(
+    partial: Path,
+    checkpoint: Checkpoint,
+    digests: Mapping[str, str],
+    *,
+    keep: int,
+    shapes: Mapping[str, list[int]],
+) -> Path:
+    """Complete a checkpoint whose tensors are in pieces, in files that were written and synced.
+
+    Args:
+        partial: What `begin_checkpoint` gave.
+        checkpoint: Its tensors are not read.
+        digests: SHA-256 of each of the files.
+        keep: How many checkpoints to keep, this one included.
+        shapes: Of the tensors, whole.
+    """
+    sums = {"files": dict(digests), "values": _digest(checkpoint.values)}
+    head = {"format": FORMAT, "sha256": sums, "shapes": dict(shapes)}
+    return _finish(partial, head, checkpoint, keep=keep)
+
+
+def _finish(partial: Path, head: dict[str, Any], checkpoint: Checkpoint, *, keep: int) -> Path:
+    folder, place = partial.parent, partial.with_suffix("")
+    state = {**head, "step": checkpoint.step, "values": checkpoint.values}
     (partial / STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
-    for path in (partial / TENSORS, partial / STATE, partial):
-        _sync(path)
+    for path in (partial / STATE, partial):
+        sync(path)
     if place.exists():
         _remove(place)
     partial.rename(place)
-    _sync(folder)
+    sync(folder)
     for old in checkpoints(folder)[keep:]:
         _remove(old)
     return place
@@ -105,8 +143,12 @@ def read_checkpoint(place: Path) -> Checkpoint:
         digests, values, step = state["sha256"], state["values"], int(state["step"])
         if _digest(values) != digests["values"]:
             raise _DamagedError(f"{STATE} has another digest than it says")
-        if _digest_file(place / TENSORS) != digests["tensors"]:
-            raise _DamagedError(f"{TENSORS} has another digest than {STATE} says")
+        files = digests.get("files") or {TENSORS: digests["tensors"]}
+        for name, digest in files.items():
+            if digest_file(place / name) != digest:
+                raise _DamagedError(f"{name} has another digest than {STATE} says")
+        if "files" in digests:
+            return Checkpoint(step, values, {}, place, state["shapes"])
         return Checkpoint(step, values, load_file(place / TENSORS))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = (
@@ -148,7 +190,8 @@ def _digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _digest_file(path: Path) -> str:
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(1 << 20):
@@ -156,7 +199,7 @@ def _digest_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Make sure that a file, or the names in a folder, are on the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders

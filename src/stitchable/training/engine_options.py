@@ -16,12 +16,15 @@ class EngineOptions:
         checkpoint_activations: Keep the blocks' inputs alone and compute the rest of their activations again
             in the backward pass: less memory, about a third more time, the same numbers.
         deterministic: Use deterministic algorithms alone, and fail where there is none.
+        shard: With several processes, let each hold a piece of the blocks' weights, their gradients and what
+            the optimiser keeps (FSDP2), for families whose training does not fit one device.
     """
 
     ema: float | None = None
     compile: bool = False
     checkpoint_activations: bool = False
     deterministic: bool = False
+    shard: bool = False
 
     def _engine_rules(self) -> dict[str, tuple[bool, str]]:
         """As `StepOptions._rules`."""

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.space.draw import uniform_index
 from stitchable.stitch import Stitch
 from stitchable.training.anchor_drop import AnchorDropError, GuardRecord, HeldOut, count_right
@@ -36,10 +37,11 @@ class AnchorGuard:
 
     Args:
         images: Gives the same normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``
-            at every call.
+            at every call; of several processes, this one's share of them.
         options: See `GuardOptions`.
         seed: Of the steps that anchors get.
         on_record: Called for every anchor at every measurement.
+        ranks: The processes that measure together, and come to the same.
 
     Attributes:
         records: Those of the last measurement, by anchor.
@@ -52,8 +54,10 @@ class AnchorGuard:
         *,
         seed: int = 0,
         on_record: Callable[[GuardRecord], None] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.images, self.options, self.seed, self.on_record = images, options, seed, on_record
+        self.ranks = ranks
         self.records: dict[str, GuardRecord] = {}
         self._state = _State()
         self._kept: dict[str, Tensor] = {}
@@ -68,7 +72,7 @@ class AnchorGuard:
             StitchError: There are no images.
         """
         if not self._state.originals:
-            self._state.originals, self._state.images = count_right(network, self.images())
+            self._state.originals, self._state.images = count_right(network, self.images(), ranks=self.ranks)
             self._state.levels = dict.fromkeys(network.anchors, 0)
         self._keep(network)
 
@@ -89,7 +93,7 @@ class AnchorGuard:
     def measure(self, network: StitchedNetwork, steps: int) -> None:
         """Measure now, after so many steps. Raises as `after_step` does."""
         state, limit = self._state, self.options.limit
-        right, _ = count_right(network, self.images())
+        right, _ = count_right(network, self.images(), ranks=self.ranks)
         drops = {name: 100 * (state.originals[name] - right[name]) / state.images for name in right}
         for name, drop in drops.items():
             if limit is not None and self.options.steers:

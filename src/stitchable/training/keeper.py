@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stitchable.errors import Interrupted
+from stitchable.ranks import ALONE, Ranks
 from stitchable.training.checkpoint import Checkpoint, write_checkpoint
 from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.interrupt import Wish
@@ -31,6 +32,8 @@ class Keeper:
         probe: Gives a loss of the network, called after each epoch.
         keep_best: Called when the probe's loss is the lowest so far, with that loss.
         clock: Seconds.
+        ranks: The processes that train together; the first one writes.
+        pieces: The tensors are in pieces: all of them write.
     """
 
     def __init__(
@@ -45,12 +48,20 @@ class Keeper:
         probe: Callable[[], float] | None = None,
         keep_best: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        ranks: Ranks = ALONE,
+        pieces: bool = False,
     ) -> None:
         self.folder, self.options, self.found = folder, options, found
         self._identity, self._wish = dict(identity or {}), wish or Wish()
         self._before, self._probe, self._keep_best, self._clock = before, probe, keep_best, clock
+        self.ranks, self.pieces = ranks, pieces
         self._written = found.step if found else 0
         self._last, self._cost = clock(), 0.0
+
+    @property
+    def signal(self) -> int | None:
+        """Number of the signal that has asked this process to stop, if one has."""
+        return self._wish.signal
 
     def start(self, state: TrainState) -> None:
         """Put the state where the checkpoint that was found says."""
@@ -61,16 +72,22 @@ class Keeper:
         self._cost = 3 * held / SLOW_DISK  # with two moments; measured from the first writing on
         self._last = self._clock()
 
-    def after_step(self, state: TrainState) -> None:
+    def after_step(self, state: TrainState, *, signal: int | None, due: bool | None = None) -> None:
         """Write a checkpoint if one is due.
 
+        Args:
+            state: As it is now.
+            signal: Of a wish to stop on which all processes are agreed.
+            due: What they are agreed on besides; ``None`` where one process decides and writes.
+
         Raises:
-            Interrupted: A signal has asked to stop; the checkpoint is written before.
+            Interrupted: There is such a wish; the checkpoint is written before.
         """
-        if self._wish.signal is not None:
+        if signal is not None:
             self.write(state)
-            raise Interrupted(self._farewell(state.step), signal=self._wish.signal)
-        if self._due(state.step):
+            self.ranks.wait()  # once one process has ended, torchrun ends the one that writes
+            raise Interrupted(self._farewell(state.step) if self.ranks.first else "", signal=signal)
+        if self.due(state.step) if due is None else due:
             self.write(state)
 
     def after_epoch(self, state: TrainState) -> None:
@@ -81,19 +98,25 @@ class Keeper:
             loss = self._probe()
             if state.lowest_probe is None or loss < state.lowest_probe:
                 state.lowest_probe = loss
-                if self._keep_best:
+                if self._keep_best and self.ranks.first:
                     self._keep_best(loss)
 
     def write(self, state: TrainState) -> None:
         """Write a checkpoint now, unless that of this very step is there."""
-        if not self.options.keep or self._written == state.step:
+        if not self.options.keep or self._written == state.step or not (self.ranks.first or self.pieces):
             return
         began = self._clock()
         taken = state.checkpoint()
         if self._before:
             self._before()
         values = {**taken.values, "identity": self._identity}
-        write_checkpoint(self.folder, Checkpoint(taken.step, values, taken.tensors), keep=self.options.keep)
+        whole, keep = Checkpoint(taken.step, values, taken.tensors), self.options.keep
+        if self.pieces:
+            from stitchable.training.pieces import write_pieces
+
+            write_pieces(self.folder, whole, keep=keep, ranks=self.ranks)
+        else:
+            write_checkpoint(self.folder, whole, keep=keep)
         self._written, self._last = state.step, self._clock()
         self._cost = self._last - began
 
@@ -105,7 +128,8 @@ class Keeper:
             "The same command again goes on from there."
         )
 
-    def _due(self, step: int) -> bool:
+    def due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint after so many steps."""
         options = self.options
         if options.every_steps is not None:
             return step % options.every_steps == 0

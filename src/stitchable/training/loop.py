@@ -1,8 +1,9 @@
-"""The training loop: one process, one stitch per step or several."""
+"""The training loop: one process or several, one stitch per step or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,19 +12,21 @@ import torch
 
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.space.tree import shared_macs
 from stitchable.training.average import Average
 from stitchable.training.blocks import prepared
+from stitchable.training.exchange import Exchange, StepResult
 from stitchable.training.guard import AnchorGuard
 from stitchable.training.keeper import Keeper
 from stitchable.training.objectives.build import build_objective
-from stitchable.training.objectives.losses import Losses, Objective
+from stitchable.training.objectives.losses import Objective
 from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.randomness import own_generators, seed_step
-from stitchable.training.samplers.sampler import Sampler
+from stitchable.training.samplers.sampler import SameOnAllRanks, Sampler
 from stitchable.training.state import TrainState
-from stitchable.training.step import Batches, loss_scaler, memory_format, take_step
+from stitchable.training.step import Batches, Clip, loss_scaler, memory_format, take_step
 from stitchable.training.tuning import Tuning
 
 
@@ -34,14 +37,15 @@ class StepRecord:
     Attributes:
         step: Counted from 0.
         epoch: Counted from 0.
-        stitches: Ids of the stitches that were trained, the dearest first.
+        stitches: Ids of the stitches that were trained, the dearest first; where each process trains its own,
+            those of each in turn.
         loss: What was minimised: the objective's mean over the stitches.
         losses: For each stitch its part of the loss.
         terms: For each term of the objective its mean over the stitches that it was asked for, not weighted.
         lr: Learning rate of the anchors, or of what joints own of them where they are frozen; multipliers
             apart.
         layer_lr: Learning rate of the stitching layers.
-        images: Number of images in the batch.
+        images: Number of images in the batch, of all processes.
         seconds: Since training began, pauses between an interruption and going on left out.
     """
 
@@ -64,8 +68,10 @@ class TrainSummary:
     Attributes:
         steps: Number of steps.
         seconds: Wall time.
-        counts: How many steps each stitch was trained, for those that were.
-        macs_run: Forward MACs per image, summed over the steps; what stitches of a step share counts once.
+        counts: How many steps each stitch was trained, for those that were; where each process trains its
+            own stitches, those of each count.
+        macs_run: Forward MACs per image, summed over the steps (and over processes that train their own
+            stitches); what stitches of a step share counts once.
         macs_alone: What they would have been with every stitch run by itself.
         anchor_drops: Points of top-1 that each anchor has lost to its original at the guard's last
             measurement; empty without one.
@@ -91,6 +97,7 @@ def train(
     seed: int = 0,
     keeper: Keeper | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainSummary:
     """Train a network: Algorithm 1, with one stitch per step or several.
 
@@ -98,7 +105,7 @@ def train(
         network: Trained in place; in eval mode afterwards.
         batches: Called with the epoch; gives normalised images ``(batch, channels, rows, columns)`` and
             labels ``(batch,)``, int64. A training that goes on in the middle of an epoch also names the
-            batch to start at.
+            batch to start at. With several processes, this one's share of each batch, at least one image.
         sampler: Names the stitches of each step, and is told their losses.
         steps_per_epoch: Number of batches in an epoch; the schedule's length follows from it.
         options: See `TrainOptions`; ``options.sampler`` is not read here.
@@ -109,6 +116,9 @@ def train(
         seed: Of what blocks draw themselves: dropout, stochastic depth. Global generators are put back.
         keeper: Writes checkpoints, and names the one to begin from.
         on_step: Called after each step.
+        ranks: The processes that train together, each with a network, sampler, objective and guard of its
+            own that are the same, and a keeper of which only the first one's writes. All come to the same
+            weights. They train the same stitches where the sampler is `SameOnAllRanks`.
 
     Raises:
         StitchError: The loss is not finite (stitches and step are named; the step is not taken), memory does
@@ -125,8 +135,13 @@ def train(
     network.to(memory_format=layout)
     tuning = Tuning(network, options)
     try:
-        state = _begin(network, sampler, guard, options, steps=options.epochs * steps_per_epoch)
-        with own_generators(device), prepared(network, options):
+        with (
+            own_generators(device),
+            _cut(network, sampler, options, ranks) as how,
+            prepared(network, options),
+        ):
+            state = _begin(network, sampler, guard, options, steps=options.epochs * steps_per_epoch)
+            exchange = _exchange(state, sampler, options, ranks)
             if keeper:
                 keeper.start(state)
             if guard:
@@ -134,31 +149,36 @@ def train(
             for epoch in range(state.epoch, options.epochs):
                 tuning.train_mode()
                 for images, labels in batches(epoch, state.batch) if state.batch else batches(epoch):
-                    seed_step(device, seed=seed, step=state.step)
-                    stitches = sampler(state.step)
+                    seed_step(device, seed=seed, step=state.step, rank=ranks.rank)
+                    stitches = sampler(state.step, ranks.rank)
                     if guard:
                         stitches = guard.choose(state.step, stitches, network)
-                    losses = take_step(
-                        partial(objective, network, stitches, step=state.step),
-                        (images.to(device, memory_format=layout), labels.to(device)),
-                        optimizer=state.optimizer,
-                        options=options,
-                        what=", ".join(map(str, stitches)),
-                        step=state.step,
-                        scaler=state.scaler,
-                    )
-                    sampler.observe(state.step, losses.per_stitch)
-                    state.counts.update(map(str, stitches))
-                    macs = shared_macs(network.space, stitches)
-                    state.macs_run += macs.run
-                    state.macs_alone += macs.alone
+                    asked = (keeper.signal, keeper.due(state.step + 1)) if keeper else (None, False)
+                    exchange.begin(len(images), signal=asked[0], due=asked[1])
+                    with how.step():
+                        take_step(
+                            partial(objective, network, stitches, step=state.step),
+                            (images.to(device, memory_format=layout), labels.to(device)),
+                            optimizer=state.optimizer,
+                            options=options,
+                            what=", ".join(map(str, stitches)),
+                            step=state.step,
+                            scaler=state.scaler,
+                            before_update=exchange.meet,
+                            weight=exchange.weight,
+                            clip=how.clip,
+                        )
+                    result = exchange.result
+                    sampler.observe(state.step, result.by_stitch())
+                    _count(state, result)
                     if on_step:
-                        on_step(_record(state, losses, len(images)))
+                        on_step(_record(state, result))
                     if guard:
                         guard.after_step(network, state.step)
                     _advance(state)
                     if keeper:
-                        keeper.after_step(state)
+                        signal = result.signal if ranks.count > 1 else keeper.signal
+                        keeper.after_step(state, signal=signal, due=result.due if options.shard else None)
                 if not state.batch:
                     raise StitchError("An epoch gave no batch. Give at least batch_size training images.")
                 if keeper:
@@ -182,6 +202,27 @@ def train(
     )
 
 
+@dataclass(frozen=True)
+class _How:
+    """What a step does otherwise where blocks are in pieces."""
+
+    step: Callable[[], AbstractContextManager[None]]
+    clip: Clip
+
+
+@contextmanager
+def _cut(network: StitchedNetwork, sampler: Sampler, options: TrainOptions, ranks: Ranks) -> Iterator[_How]:
+    """Cut the blocks into pieces where the options say so."""
+    if not options.shard:
+        yield _How(nullcontext, torch.nn.utils.clip_grad_norm_)
+        return
+    from stitchable.training.sharding import check_sharding, clip_pieces, leaving_at_once, sharded
+
+    check_sharding(network, options, ranks, alike=isinstance(sampler, SameOnAllRanks))
+    with sharded(network, ranks):
+        yield _How(leaving_at_once, partial(clip_pieces, ranks=ranks))
+
+
 def _begin(
     network: StitchedNetwork,
     sampler: Sampler,
@@ -201,6 +242,24 @@ def _begin(
     )
 
 
+def _exchange(state: TrainState, sampler: Sampler, options: TrainOptions, ranks: Ranks) -> Exchange:
+    return Exchange(
+        ranks,
+        [each for group in state.optimizer.param_groups for each in group["params"]],
+        shared=isinstance(sampler, SameOnAllRanks),
+        pieces=options.shard,
+        statistics=state.network if options.batch_norm == "running" else None,
+    )
+
+
+def _count(state: TrainState, result: StepResult) -> None:
+    for stitches in result.trained:
+        state.counts.update(map(str, stitches))
+        macs = shared_macs(state.network.space, stitches)
+        state.macs_run += macs.run
+        state.macs_alone += macs.alone
+
+
 def _advance(state: TrainState) -> None:
     if state.average:
         state.average.update()
@@ -208,17 +267,17 @@ def _advance(state: TrainState) -> None:
     state.step, state.batch = state.step + 1, state.batch + 1
 
 
-def _record(state: TrainState, losses: Losses, images: int) -> StepRecord:
+def _record(state: TrainState, result: StepResult) -> StepRecord:
     lrs: dict[str, Any] = {group["name"]: group["lr"] for group in state.optimizer.param_groups}
     return StepRecord(
         step=state.step,
         epoch=state.epoch,
-        stitches=[str(stitch) for stitch in losses.per_stitch],
-        loss=losses.value,
-        losses=list(losses.per_stitch.values()),
-        terms=dict(losses.terms),
+        stitches=[str(stitch) for losses in result.losses for stitch in losses],
+        loss=result.loss,
+        losses=[loss for losses in result.losses for loss in losses.values()],
+        terms=result.terms,
         lr=lrs.get("anchors", lrs.get("behind", 0.0)),
         layer_lr=lrs.get("layers", 0.0),
-        images=images,
+        images=result.images,
         seconds=round(state.seconds, 3),
     )

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
+from stitchable.training.local import in_pieces
 from stitchable.training.options import StepOptions, TrainOptions
 from stitchable.training.parts import learning_rate_factors
 
@@ -55,14 +56,17 @@ def make_optimizer(groups: list[dict[str, Any]], options: StepOptions) -> torch.
 def parameter_groups(
     name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Groups called ``name`` of the parameters that require a gradient; vectors do not decay."""
-    parameters = [parameter for parameter in parameters if parameter.requires_grad]
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    """Groups called ``name`` of the parameters that require a gradient; vectors do not decay.
+
+    Those in pieces are apart: torch updates the parameters of a group at once, all of one kind.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.requires_grad:
+            groups.setdefault((parameter.ndim <= 1, in_pieces(parameter)), []).append(parameter)
     return [
-        {"name": name, "params": chosen, "lr": lr, "weight_decay": decay}
-        for chosen, decay in ((matrices, weight_decay), (vectors, 0.0))
-        if chosen
+        {"name": name, "params": groups[key], "lr": lr, "weight_decay": 0.0 if key[0] else weight_decay}
+        for key in sorted(groups)
     ]
 
 

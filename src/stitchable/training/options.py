@@ -24,7 +24,7 @@ class StepOptions:
 
     Attributes:
         epochs: Passes over the training images.
-        batch_size: Images per step.
+        batch_size: Images per step, of all processes together.
         accumulate: Pieces that a batch is passed through in, one after the other; the gradient is that of the
             whole batch but for rounding (with ``batch_norm: running``, each piece has its own statistics).
         optimizer: ``"adamw"``, or ``"sgd"`` with Nesterov momentum 0.9.

@@ -1,4 +1,4 @@
-"""What blocks draw themselves in training (dropout, stochastic depth), as a function of (seed, step)."""
+"""What blocks draw themselves in training (dropout, stochastic depth), by (seed, step, rank)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def own_generators(device: torch.device) -> Iterator[None]:
             yield
 
 
-def seed_step(device: torch.device, *, seed: int, step: int) -> None:
-    """Put the global generators where ``(seed, step)`` says, so that a step draws the same in any process.
+def seed_step(device: torch.device, *, seed: int, step: int, rank: int = 0) -> None:
+    """Put the global generators where ``(seed, step, rank)`` says, so that a step draws the same at any time.
 
     No state of a generator then has to be saved for a training to go on.
     """
-    drawn = uniform_index(2**63, "blocks", seed, step)
+    drawn = uniform_index(2**63, "blocks", seed, step, *([f"rank {rank}"] if rank else []))
     torch.default_generator.manual_seed(drawn)
     if device.type == "cuda":
         with torch.cuda.device(device):

@@ -16,6 +16,7 @@ from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.training.average import Average
 from stitchable.training.checkpoint import Checkpoint
+from stitchable.training.local import local
 
 
 class Remembering(Protocol):
@@ -78,7 +79,7 @@ class TrainState:
             StitchError: A weight is not finite, so that this state is not worth keeping.
         """
         for name, parameter in self.network.named_parameters():
-            if not torch.isfinite(parameter).all():
+            if not torch.isfinite(local(parameter)).all():
                 raise StitchError(
                     f"After {self.step} steps {name} is not finite. Lower train.lr, or set train.clip_norm."
                 )
@@ -111,6 +112,23 @@ class TrainState:
         buffers = {name: each for name, each in self.network.named_buffers() if name in saved}
         return {**dict(self.network.named_parameters()), **buffers}
 
+    def _pieces(self, found: Checkpoint) -> dict[str, Tensor]:
+        """What a checkpoint in pieces holds for this process."""
+        from stitchable.training.pieces import read_pieces
+
+        assert found.pieces is not None
+        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        average = self.average.tensors if self.average else {}
+        like = {f"network.{name}": each for name, each in self._own().items()}
+        like |= {f"average.{name}": each for name, each in average.items()}
+        for name, shape in found.shapes.items():
+            part, _, rest = name.partition(".")
+            if part == "optimizer":
+                parameter = parameters[int(rest.partition(".")[0])]
+                alike = list(parameter.shape) == shape
+                like[name] = torch.zeros_like(parameter) if alike else torch.zeros(shape)
+        return read_pieces(found.pieces, {name: each.detach() for name, each in like.items()})
+
     @torch.no_grad()
     def restore(self, found: Checkpoint) -> None:
         """Be what a checkpoint was.
@@ -118,7 +136,7 @@ class TrainState:
         Args:
             found: Of a training of the same network with the same options.
         """
-        values, tensors = found.values, found.tensors
+        values, tensors = found.values, self._pieces(found) if found.pieces else found.tensors
         for name, tensor in self._own().items():
             tensor.copy_(tensors[f"network.{name}"])
         parameters = [each for group in self.optimizer.param_groups for each in group["params"]]

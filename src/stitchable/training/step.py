@@ -15,6 +15,7 @@ from stitchable.training.options import StepOptions
 
 # Called with the epoch, or with the epoch and the batch to start at.
 Batches = Callable[..., Iterable[tuple[Tensor, Tensor]]]
+Clip = Callable[[list[Tensor], float], object]
 _DTYPES = {"none": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -27,6 +28,9 @@ def take_step(
     what: str,
     step: int,
     scaler: torch.amp.GradScaler | None = None,
+    before_update: Callable[[Losses], None] | None = None,
+    weight: float = 1.0,
+    clip: Clip = torch.nn.utils.clip_grad_norm_,
 ) -> Losses:
     """One update.
 
@@ -39,6 +43,9 @@ def take_step(
         what: What is trained, for the message of an error.
         step: Its number, likewise.
         scaler: What `loss_scaler` gave.
+        before_update: Called with the losses as soon as the gradients are there; it may change these.
+        weight: Of the gradients; the losses are told without it.
+        clip: Scales the gradients of parameters, so that their norm is at most a number.
 
     Returns:
         The losses before the update, off the graph. Where nothing on the path is tuned, as for a frozen
@@ -60,13 +67,16 @@ def take_step(
                     f"{section}.clip_norm."
                 )
             if losses.total.requires_grad:
-                part = losses.total if share == 1 else losses.total * share
+                part = losses.total if share * weight == 1 else losses.total * (share * weight)
                 torch.autograd.backward(part if scaler is None else scaler.scale(part))
             found.append((share, losses.detached()))
+        together = weighted(found)
+        if before_update:
+            before_update(together)
         # A scaler refuses to step where there is no gradient at all, an optimiser does not.
         if scaler is None or any(each.grad is not None for each in _parameters(optimizer)):
-            update(optimizer, options, scaler)
-    return weighted(found)
+            update(optimizer, options, scaler, clip=clip)
+    return together
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -74,14 +84,18 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def update(
-    optimizer: torch.optim.Optimizer, options: StepOptions, scaler: torch.amp.GradScaler | None = None
+    optimizer: torch.optim.Optimizer,
+    options: StepOptions,
+    scaler: torch.amp.GradScaler | None = None,
+    *,
+    clip: Clip = torch.nn.utils.clip_grad_norm_,
 ) -> None:
     """Clip the gradients that are there and let the optimiser step; what has none is left alone."""
     if scaler is not None:
         scaler.unscale_(optimizer)
     if options.clip_norm is not None:
         owned = [each for each in _parameters(optimizer) if each.grad is not None]
-        torch.nn.utils.clip_grad_norm_(owned, options.clip_norm)
+        clip(owned, options.clip_norm)
     if scaler is None:
         optimizer.step()
     else:
@@ -92,7 +106,8 @@ def update(
 def pieces(batch: tuple[Tensor, Tensor], count: int) -> Iterator[tuple[float, Tensor, Tensor]]:
     """A batch in ``count`` pieces at most, each with its share of the images, which its mean loss weighs."""
     images, labels = batch
-    for some, theirs in zip(images.chunk(count), labels.chunk(count), strict=True):
+    count = min(count, len(labels))
+    for some, theirs in zip(images.tensor_split(count), labels.tensor_split(count), strict=True):
         yield len(theirs) / len(labels), some, theirs
 
 

@@ -96,6 +96,10 @@ def test_workers_start_and_ranks_change_no_bit(shards, spec):
     later = image_loader(source, spec, start=1, **TRAINING)
     assert len(later) == 2
     assert torch.equal(whole(later)[0], images[4:])
+    for first, wanted in ((0, [0, 2]), (1, [1])):
+        share = image_loader(source, spec, start=first, every=2, **TRAINING)
+        assert len(share) == len(wanted)
+        assert torch.equal(whole(share)[0], torch.cat([images.split(4)[number] for number in wanted]))
     for rank in range(3):
         share, told = whole(image_loader(source, spec, rank=rank, ranks=3, **TRAINING))
         assert torch.equal(share, torch.cat([batch[rank::3] for batch in images.split(4)]))

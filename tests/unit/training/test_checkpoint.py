@@ -112,6 +112,6 @@ def test_a_damaged_one_can_be_written_again(tmp_path, two):
 
 def test_a_newer_format_is_not_taken_for_damage(tmp_path, two):
     state = json.loads((two[1] / "state.json").read_text())
-    (two[1] / "state.json").write_text(json.dumps({**state, "format": 2}))
-    with pytest.raises(StitchError, match="has format 2; this stitchable reads 1"):
+    (two[1] / "state.json").write_text(json.dumps({**state, "format": 3}))
+    with pytest.raises(StitchError, match="has format 3; this stitchable reads 2"):
         newest_checkpoint(tmp_path)

@@ -35,6 +35,7 @@ def build_objective(
     seed: int = 0,
     teacher: Anchor | None = None,
     guard: AnchorGuard | None = None,
+    rank: int = 0,
 ) -> WeightedSum:
     """The objective that some options describe.
 
@@ -44,6 +45,7 @@ def build_objective(
         seed: Of mixup and cutmix.
         teacher: The model that ``objective.teacher`` names, where that is no anchor of the network.
         guard: Says how much an anchor learns from its original besides, where the guard steers.
+        rank: Of the process, for mixup and cutmix.
 
     Raises:
         StitchError: The teacher is unknown or does not fit, or ``match_cut`` lies before an anchor's stem.
@@ -71,12 +73,12 @@ def build_objective(
         chosen,
         teachers=Teachers(asked, layout=memory_format(options)),
         match_cut=wanted.match_cut if wanted.feature_matching else None,
-        mixing=_mixing(network, wanted, smoothing, seed),
+        mixing=_mixing(network, wanted, smoothing, seed=seed, rank=rank),
     )
 
 
 def _mixing(
-    network: StitchedNetwork, options: ObjectiveOptions, smoothing: float, seed: int
+    network: StitchedNetwork, options: ObjectiveOptions, smoothing: float, *, seed: int, rank: int
 ) -> Mixing | None:
     if not options.mixes:
         return None
@@ -88,6 +90,7 @@ def _mixing(
         cutmix_share=options.cutmix_share,
         smoothing=smoothing,
         seed=seed,
+        rank=rank,
     )
 
 
