@@ -58,9 +58,11 @@ class Ranks:
         Raises:
             StitchError: As `choose_device`, or more processes run on a machine than it has GPUs.
         """
-        if self.count > 1 and name in ("auto", "mps") and not torch.cuda.is_available():
-            name = "cpu"  # processes on MPS cannot meet
+        if self.count > 1 and name == "auto" and not torch.cuda.is_available():
+            name = "cpu"
         chosen = choose_device(name)
+        if self.count > 1 and chosen.type not in ("cpu", "cuda"):
+            raise StitchError(f"Several processes cannot meet on {name}. Give --device cpu, or start one.")
         if self.count > 1 and chosen.type == "cuda" and chosen.index is None:
             if self.local >= torch.cuda.device_count():
                 raise StitchError(

@@ -109,6 +109,8 @@ class Exchange:
             due: Whether it thinks that a checkpoint is due after this step; the first process decides.
         """
         self._images, self._signal, self._due = images, signal, due
+        if self.statistics:
+            self.statistics.remember()
         if self.pieces:
             self.weight = images / sum(self.ranks.gather(images))
 
@@ -207,7 +209,12 @@ class RunningStatistics:
             for each in module.modules()
             if isinstance(each, nn.modules.batchnorm._BatchNorm) and each.num_batches_tracked is not None
         ]
-        self._before = [[each.clone() for each in self._own(layer)] for layer in self.layers]
+        self._before: list[list[Tensor]] = []
+
+    def remember(self) -> None:
+        """What they are before the first step; it is the same in all processes."""
+        if not self._before:
+            self._before = [[each.clone() for each in self._own(layer)] for layer in self.layers]
 
     @staticmethod
     def _own(layer: nn.modules.batchnorm._BatchNorm) -> list[Tensor]:

@@ -123,7 +123,10 @@ def _train(ranks, folder):
             "summary": {**vars(summary), "seconds": None},
             "told": getattr(asked, "told", None),
         }
-    found["gone on"] = gone_on(ranks, folder)
+    found["gone on"] = [
+        gone_on(ranks, folder, "vits", alike, PIECES, side=8),
+        gone_on(ranks, folder, "resnets", joints, RUNNING, side=32),
+    ]
     network, batches = read(folder, "vits"), share(images_of(8), ranks)
     broken = [(images.clone(), labels) for images, labels in batches]
     if ranks.rank == 1:
@@ -152,9 +155,9 @@ def _train(ranks, folder):
     (folder / f"{ranks.rank} was told").touch()
 
 
-def gone_on(ranks, folder):
-    """Blocks in pieces, in float32: at one go, and stopped by a wish of one process and gone on with."""
-    batches, wish = [(images.float(), labels) for images, labels in share(images_of(8), ranks)], Wish()
+def gone_on(ranks, folder, name, sampler, options, *, side):
+    """A training in float32: at one go, and stopped by a wish of one process and gone on with."""
+    batches, wish = [(images.float(), labels) for images, labels in share(images_of(side), ranks)], Wish()
 
     def stop(record):
         if record.step == 1 and ranks.rank == 1:
@@ -162,22 +165,23 @@ def gone_on(ranks, folder):
 
     ends = []
     for place, on_step in (("whole", None), ("kept", stop), ("kept", None)):
-        network = read(folder, "vits").float()
+        network, place = read(folder, name).float(), folder / f"{place} {name}"
         keeper = Keeper(
-            folder / place,
+            place,
             CheckpointOptions(every_steps=2, keep=3),
-            found=newest_checkpoint(folder / place)[0],
+            found=newest_checkpoint(place)[0],
             wish=wish,
             ranks=ranks,
-            pieces=True,
+            pieces=options.shard,
         )
+        ranks.wait()  # all have read
         try:
             train(
                 network,
                 lambda epoch, start=0: batches[start:],
-                sampler=alike(network),
+                sampler=sampler(network),
                 steps_per_epoch=STEPS,
-                options=PIECES,
+                options=options,
                 keeper=keeper,
                 on_step=on_step,
                 ranks=ranks,
@@ -186,7 +190,8 @@ def gone_on(ranks, folder):
             wish.signal = None
         else:
             ends.append(network.state_dict())
-    return ends
+    assert same(*ends)
+    return ends[0]
 
 
 def dying(batches):
@@ -226,18 +231,19 @@ def test_processes_train_one_network(together, tmp_path):
         assert all(found[0][name]["summary"] == other[name]["summary"] for other in found[1:]), name
     as_one_process(networks["vits"], found[0]["alike"])
     as_one_process(networks["vits"], found[0]["pieces"])
-    assert all(same(found[0]["gone on"][0], end) for each in found for end in each["gone on"])
+    for number in range(2):
+        assert all(same(found[0]["gone on"][number], each["gone on"][number]) for each in found[1:])
     for name, network, sampler in (
         ("own", "vits", own),
         ("frozen", "vits", some_frozen),
         ("running", "resnets", joints),
     ):
         by_hand(networks[network], sampler(networks[network]), found[0][name], frozen=name == "frozen")
-    kept = checkpoints(tmp_path / "kept")
+    kept = checkpoints(tmp_path / "kept vits")
     assert [place.name[-1] for place in kept] == ["4", "3", "2"]
     broken = kept[0] / "shard-00002-model-00001-of-00001.safetensors"
     broken.write_bytes(broken.read_bytes()[:-1])
-    taken, notes = newest_checkpoint(tmp_path / "kept")
+    taken, notes = newest_checkpoint(tmp_path / "kept vits")
     assert taken.step == 3
     assert f"{broken.name} has another digest" in notes[0]
     message = found[1]["failed"][0]
