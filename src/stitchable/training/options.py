@@ -14,7 +14,8 @@ from stitchable.training.guard_options import GuardOptions
 from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.samplers.options import SamplerOptions
 
-Tune = Literal["all", "layers", "low_rank", "low_rank_layers", "norms", "biases"]
+Tune = Literal["all", "layers", "low_rank", "low_rank_layers", "norms", "biases", "all_norms"]
+OWN: dict[str, Literal["norms", "biases"]] = {"norms": "norms", "biases": "biases", "all_norms": "norms"}
 FROZEN = ("layers", "low_rank_layers", "norms", "biases")  # what leaves the anchors as they are
 
 
@@ -98,6 +99,7 @@ class TrainOptions(StepOptions, EngineOptions):
             biases of the end anchor's norms, which are used behind that joint. ``"biases"`` copies biases
             instead, of norms and all else, the classifier too. A stitch costs what it did; the network holds
             one set per joint. A path over several joints runs with the set of the last one taken.
+            ``"all_norms"`` tunes such norms and the anchors too.
         rank: Of such updates; a layer's smaller width where that is less.
         sampler: Which stitches a step trains.
         objective: What is minimised.

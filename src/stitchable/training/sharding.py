@@ -16,7 +16,7 @@ from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import LostError, Ranks
 from stitchable.training.local import in_pieces, local
-from stitchable.training.options import TrainOptions
+from stitchable.training.options import OWN, TrainOptions
 
 if TYPE_CHECKING:
     from stitchable.anchors.anchor import Anchor
@@ -39,7 +39,7 @@ def check_sharding(network: StitchedNetwork, options: TrainOptions, ranks: Ranks
         "all processes put a block together at the same time, so they train the same stitches; "
         "leave train.sampler.per_rank false": not alike,
         "the joints' own norms and biases are not in pieces; give another train.tune": (
-            options.tune in ("norms", "biases") or len(network.behind) > 0
+            options.tune in OWN or len(network.behind) > 0
         ),
         "blocks in pieces are not compiled; leave train.compile false": options.compile,
         "pieces lie in one order; leave train.channels_last false": options.channels_last,

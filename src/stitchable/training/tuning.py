@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from stitchable.network import StitchedNetwork
-from stitchable.training.options import FROZEN, TrainOptions
+from stitchable.training.options import FROZEN, OWN, TrainOptions
 from stitchable.training.step import train_mode
 
 
@@ -55,11 +55,12 @@ class Tuning:
         self.network, self.options = network, options
         self._trainable = {each: each.requires_grad for each in network.parameters()}
         self.frozen = options.tune in FROZEN
-        if options.tune == "norms" or options.tune == "biases":
-            network.own_behind_joints(options.tune)
+        kind = OWN.get(options.tune)
+        if kind:
+            network.own_behind_joints(kind)
         if self.frozen:
             for own in network.behind.values():
-                own.requires_grad_(own.kind == options.tune)
+                own.requires_grad_(own.kind == kind)
             for anchor in network.anchors.values():
                 anchor.requires_grad_(False)
         if options.tune in ("low_rank", "low_rank_layers"):

@@ -79,6 +79,33 @@ def test_what_joints_own_moves_and_no_anchor(request, labelled, noise, build, tu
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_anchors_and_what_joints_own_move_together(stitched_vits, labelled):
+    network = stitched_vits()
+    before = state(network)
+    sampler = UniformSampler(network.space, seed=1)
+    stitch = next(each for step in range(9) for each in sampler(step) if network.space.path(each))
+    joint = network.space.path(stitch)[0]
+    schedule = ScheduleSampler(network.space, [(stitch,)])
+    train(
+        network,
+        lambda epoch: labelled(3, 4),
+        sampler=schedule,
+        steps_per_epoch=3,
+        options=TrainOptions(epochs=1, lr=1e-2, tune="all_norms"),
+    )
+    after = network.state_dict()
+    moved = {key for key in before if not torch.equal(after[key], before[key])}
+    copies = network.behind[str(joint)].own()
+    assert copies
+    end = f"anchors.{joint.end}.model."
+    for name, value in copies.items():
+        # Behind the joint the copy is used, and the anchor's own is not.
+        assert not torch.equal(value, before[end + name]), name
+        assert end + name not in moved, name
+    assert any(key.startswith(end) for key in moved)
+    assert any(key.startswith(f"anchors.{joint.front}.") for key in moved)
+
+
 @pytest.mark.parametrize("engine", [{}, {"checkpoint_activations": True}], ids=str)
 @pytest.mark.parametrize("build", ["stitched_vits", "stitched_resnets"])
 def test_training_them_is_training_the_stitch_alone(request, labelled, build, engine):
