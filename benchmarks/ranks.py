@@ -26,15 +26,20 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
+from overhead import cifar_resnets
 from record import machine, print_table, write
+from stitchable.data.loader import image_loader
 from stitchable.demo.family import digit_anchors
 from stitchable.errors import StitchError
+from stitchable.evaluation.sweep import tally
+from stitchable.initialization.fit import fit_least_squares
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import Ranks, joined
-from stitchable.runs.config import DataConfig, FitConfig, RunConfig
+from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
 from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for, training_batches
+from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
 from stitchable.training.exchange import Exchange
 from stitchable.training.loop import train
@@ -220,7 +225,69 @@ def beside_ddp(fitted: Path) -> dict[str, Any]:
     return found
 
 
+def _solved(ranks: Ranks) -> dict[str, Any]:
+    network = StitchedNetwork(digit_anchors()).double()
+    source = open_for(network, DATA, "train")
+    loader = image_loader(source, network.input_spec, batch_size=50, start=ranks.rank, every=ranks.count)
+    fit_least_squares(network, (images.double() for images, _ in loader), ranks=ranks)
+    return {name: each.numpy() for name, each in network.layers.state_dict().items()}
+
+
+def least_squares(fitted: Path) -> dict[str, Any]:
+    """Stitching layers fitted on shares of the batches, in float64: how far they are from one process's."""
+    solved = {
+        count: {name: torch.from_numpy(each) for name, each in together(count, _solved)[0].items()}
+        for count in COUNTS
+    }
+    return {
+        "layers": len(StitchedNetwork.from_pretrained(RunFolder(fitted).fitted).layers),
+        "largest_relative_difference_of_a_tensor": {
+            str(count): relative(solved[1], solved[count]) for count in COUNTS[1:]
+        },
+    }
+
+
+def _sweep_run(ranks: Ranks, path: Path) -> float:
+    began = time.perf_counter()
+    sweep_run(RunFolder(path), data=DATA, options=SweepConfig(batch_size=50), device="cpu")
+    return time.perf_counter() - began
+
+
+def _tallies(ranks: Ranks) -> list[tuple[int, float]]:
+    torch.manual_seed(0)
+    network = StitchedNetwork(cifar_resnets()).eval()
+    images, labels = torch.randn(44, *network.input_spec.size), torch.arange(44) % network.class_count
+    batches = list(zip(images.split(5), labels.split(5), strict=True))
+    mine = [batches[number] for number in ranks.share(len(batches))]
+    found = tally(network, list(network.space), mine, calibration=[x for x, _ in mine], ranks=ranks)
+    return [(each.correct, each.loss) for each in found]
+
+
+def curve(fitted: Path) -> dict[str, Any]:
+    """Sweeps that share the batches: whether the curves are the same to the last digit.
+
+    That of the digits as the file it is, and that of ResNet-20 and ResNet-56 with random weights, whose
+    BatchNorm statistics are adjusted behind the joints, as its sums.
+    """
+    files, tallies, seconds = {}, {}, {}
+    for count in COUNTS:
+        path = copied(fitted, f"curve{count}")
+        seconds[count] = max(together(count, _sweep_run, path))
+        files[count] = RunFolder(path).curve_fitted.read_bytes()
+        tallies[count] = together(count, _tallies)
+    return {
+        "stitches": [len(files[1].splitlines()), len(tallies[1][0])],
+        "equal": {
+            str(count): files[count] == files[1] and all(each == tallies[1][0] for each in tallies[count])
+            for count in COUNTS[1:]
+        },
+        "seconds_of_the_digits": [round(each, 2) for each in seconds.values()],
+    }
+
+
 QUESTIONS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "least_squares": least_squares,
+    "curve": curve,
     "same_path": same_path,
     "own_path": own_path,
     "killed": killed,

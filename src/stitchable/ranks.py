@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 import torch
@@ -90,6 +91,23 @@ class Ranks:
             where = "" if len(failed) == self.count else f" (process {rank} of {self.count})"
             raise SharedError(f"{text}{where}", told=not self.first)
         return found
+
+    def in_turn(self, values: Iterable[_Value]) -> Iterator[_Value]:
+        """One value of each process, in the order of ranks, then the next of each, until all have ended.
+
+        Where each process works through its `share` of some things, all get the values of all things, in
+        their order: what is summed up is the same to the last bit for any number of processes.
+
+        Args:
+            values: Made one at a time; see `gather` for what they may be. Raises as `gather`.
+        """
+        if self.count == 1:
+            yield from values
+            return
+        own = iter(values)
+        while any(found := self.gather(list(islice(own, 1)))):
+            for given in found:
+                yield from given
 
     def from_first(self, value: _Value) -> _Value:
         """What the first process gave. Raises as `gather`."""

@@ -253,7 +253,7 @@ def in_processes() -> Callable[..., None]:
 
     def run(count: int, work: Callable[..., None], *arguments: Any) -> None:
         multiprocessing.set_forkserver_preload(
-            ["torch", "stitchable.network", "stitchable.runs.train"]
+            ["timm", "stitchable.network", "stitchable.runs.train"]
         )  # imported once, not by each
         with socket.socket() as probe:
             probe.bind(("localhost", 0))

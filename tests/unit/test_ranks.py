@@ -66,8 +66,9 @@ def test_a_reason_is_short():
 def test_a_mistake_inside_joined_stays_as_it_is_where_a_process_is_alone(monkeypatch):
     for word in TORCHRUN:
         monkeypatch.delenv(word, raising=False)
-    with pytest.raises(OSError, match="full"), joined() as ranks:
+    with joined() as ranks:
         assert ranks is ALONE
+    with pytest.raises(OSError, match="full"), joined():
         raise OSError("full")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -20,11 +21,12 @@ def run(words: Sequence[str]) -> None:
     config = RunConfig(**{name: arguments[name] for name in RunConfig.__dataclass_fields__})
 
     from stitchable.cli.display import console, duration
+    from stitchable.ranks import ranks_named
     from stitchable.runs.fit import fit_run
     from stitchable.runs.folder import RunFolder
 
     began = time.monotonic()
-    folder = RunFolder(arguments.run)
+    folder, console.quiet = RunFolder(arguments.run), not ranks_named(os.environ).first
     fitted = fit_run(folder, config, overwrite=arguments.overwrite, trust_code=arguments.trust_code)
     space = fitted.network.space
     for note in fitted.notes:

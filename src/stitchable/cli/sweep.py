@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -23,11 +24,13 @@ def run(words: Sequence[str]) -> None:
     arguments = parse_with_run(parser, words)
 
     from stitchable.cli.display import console, curve_summary, progress
+    from stitchable.ranks import ranks_named
     from stitchable.runs.folder import RunFolder
     from stitchable.runs.report import report_run
     from stitchable.runs.sweep import sweep_run
 
-    folder = RunFolder(arguments.run)
+    first = ranks_named(os.environ).first
+    folder, console.quiet = RunFolder(arguments.run), not first
     began = time.monotonic()
     with progress("sweep") as bar:
         task = bar.add_task("", total=None)
@@ -45,5 +48,5 @@ def run(words: Sequence[str]) -> None:
             on_batch=lambda images: bar.update(task, advance=images),
         )
     curve_summary(rows, seconds=time.monotonic() - began)
-    if folder.latest_curve.is_file():
+    if first and folder.latest_curve.is_file():
         console.print(f"report   {report_run(folder)}")

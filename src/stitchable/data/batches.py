@@ -106,7 +106,11 @@ class BatchMaker(Dataset[Any], ABC, Generic[Item]):
                 numbers.append(number)
                 break
             else:
-                raise StitchError(f"No image reads that could stand in for another of {self._name}.")
+                names = "; ".join(list(corrupt)[-5:])
+                raise StitchError(
+                    f"No image of {self._name} reads that could stand in for others that do not: {names}. "
+                    "Replace them by whole copies."
+                )
         return self._joined(pixels, labels, numbers, corrupt)
 
     def _prepare(self, image: Image.Image | Tensor, number: int) -> Tensor:

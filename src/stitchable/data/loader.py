@@ -56,6 +56,7 @@ def image_loader(
     limit: int | None = None,
     drop_last: bool = False,
     start: int = 0,
+    every: int = 1,
     rank: int = 0,
     ranks: int = 1,
     keep_full: bool = False,
@@ -82,6 +83,7 @@ def image_loader(
         limit: At most this many images. Which ones depends on the source alone, see `image_order`.
         drop_last: Leave out a last batch that is smaller.
         start: Batches to leave out at the beginning; their images are not read.
+        every: Of the batches from there on, take the first of so many; the others are not read.
         rank: Which share of each batch to read: its images ``rank``, ``rank + ranks``, ``rank + 2 ranks`` …
         ranks: Number of processes that share each batch; the shares of a batch differ by one image at most.
             A last batch of fewer images than ranks is left out by those that have no share in it. Of a
@@ -102,6 +104,7 @@ def image_loader(
         ("workers", workers, 0),
         ("epoch", epoch, 0),
         ("start", start, 0),
+        ("every", every, 1),
         ("ranks", ranks, 1),
     )
     for name, value, least in ranges:
@@ -128,7 +131,7 @@ def image_loader(
         whole = len(indices) - len(indices) % batch_size if drop_last else len(indices)
         shares = (
             indices[first : first + batch_size][rank::ranks]
-            for first in range(start * batch_size, whole, batch_size)
+            for first in range(start * batch_size, whole, every * batch_size)
         )
         order = [share for share in shares if share]
     else:
@@ -142,6 +145,7 @@ def image_loader(
             epoch=epoch,
             drop_last=drop_last,
             start=start,
+            every=every,
             rank=rank,
             ranks=ranks,
             keep_full=keep_full,

@@ -71,7 +71,15 @@ def parquet_stream(files: Sequence[Path], *, count: int | None = None) -> Stream
     image, label = image_and_label(rows.features, name)
     classes = class_names(rows.features, label)
     chosen = not_decoded(rows.select_columns([image, label]), image)
-    return StreamImages(chosen, name, count=count or total, image=image, label=label, classes=classes)
+    return StreamImages(
+        chosen,
+        name,
+        count=count or total,
+        image=image,
+        label=label,
+        classes=classes,
+        sizes=[file.stat().st_size for file in files],
+    )
 
 
 def _read(files: tuple[Path, ...], name: str, cache: Path | None) -> tuple[Any, list[int]]:

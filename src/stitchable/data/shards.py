@@ -40,7 +40,8 @@ def shard_stream(files: Sequence[Path], *, count: int | None = None) -> StreamIm
     image, label = image_and_label(rows.features, name)
     classes = class_names(rows.features, label)
     chosen = not_decoded(rows.select_columns([image, label, "__key__", "__url__"]), image)
-    return StreamImages(chosen, name, count=total, image=image, label=label, classes=classes)
+    sizes = [file.stat().st_size for file in files]
+    return StreamImages(chosen, name, count=total, image=image, label=label, classes=classes, sizes=sizes)
 
 
 def count_images(shard: Path) -> int:

@@ -30,6 +30,7 @@ class StreamImages(ImageSource):
         image: Name of the image column.
         label: Name of the label column.
         classes: Class names by label, or ``None``.
+        sizes: Of its files in bytes, where they are at hand.
 
     Attributes:
         label_limit: Labels must be below it; ``None`` allows any.
@@ -39,12 +40,21 @@ class StreamImages(ImageSource):
     """
 
     def __init__(
-        self, rows: Any, name: str, *, count: int, image: str, label: str, classes: Sequence[str] | None
+        self,
+        rows: Any,
+        name: str,
+        *,
+        count: int,
+        image: str,
+        label: str,
+        classes: Sequence[str] | None,
+        sizes: Sequence[int] = (),
     ) -> None:
         super().__init__(name, classes)
         if count < 1:
             raise StitchError(f"{name} has {count} images to an epoch. Give 1 or more.")
         self._rows, self._count, self._image, self._label = rows, count, image, label
+        self._sizes = tuple(sizes)
         self.label_limit: int | None = None
 
     def __len__(self) -> int:
@@ -57,10 +67,11 @@ class StreamImages(ImageSource):
 
     @property
     def digest(self) -> str:
-        """Of the name, the count and the version of ``datasets``, whose shuffling may change."""
+        """Of the name, the count, the files' sizes, and the version of ``datasets``, which shuffles."""
         from datasets import __version__
 
-        return hashlib.sha256(repr((self.name, self._count, __version__)).encode()).hexdigest()[:12]
+        known = (self.name, self._count, self._sizes, __version__)
+        return hashlib.sha256(repr(known).encode()).hexdigest()[:12]
 
     def samples(
         self, *, shuffle_seed: int | None = None, epoch: int = 0, limit: int | None = None
@@ -139,17 +150,23 @@ class StreamOrder:
         epoch: int,
         drop_last: bool,
         start: int,
+        every: int,
         rank: int,
         ranks: int,
         keep_full: bool,
     ) -> None:
         check_order(source, limit, shuffle_seed)
-        self._source, self._size, self._start, self._share = source, batch_size, start, (rank, ranks)
+        self._source, self._size, self._share = source, batch_size, (rank, ranks)
+        self._start, self._every = start, every
         self._candidates = 1 + _STAND_INS * keep_full
         self._limit, self._seed, self._epoch, self._drop_last = limit, shuffle_seed, epoch, drop_last
         self._count = len(source) if limit is None else min(limit, len(source))
 
     def __len__(self) -> int:
+        return -(-self._left // self._every)
+
+    @property
+    def _left(self) -> int:
         last = not self._drop_last and self._count % self._size > self._share[0]
         return max(0, self._count // self._size + last - self._start)
 
@@ -157,8 +174,10 @@ class StreamOrder:
         samples = self._source.samples(shuffle_seed=self._seed, epoch=self._epoch, limit=self._limit)
         rank, ranks = self._share
         left = islice(samples, self._start * self._size, None)
-        for _ in range(len(self)):
+        for number in range(self._left):
             batch = list(islice(left, self._size))
+            if number % self._every:
+                continue
             yield [
                 tuple(batch[(place + step) % len(batch)] for step in range(self._candidates))
                 for place in range(rank, len(batch), ranks)

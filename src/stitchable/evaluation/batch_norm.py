@@ -15,7 +15,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -23,7 +26,7 @@ from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.twin import original_of
 from stitchable.errors import StitchError
 from stitchable.evaluation.moments import (
-    AverageMoments,
+    Average,
     Moments,
     adjusted,
     before_each,
@@ -68,6 +71,11 @@ def norms_behind_joint(network: StitchedNetwork, steps: Sequence[Step]) -> dict[
     return {} if twice else behind
 
 
+SeenMoments = dict[int, NDArray[Any]]
+"""Moments of one batch at some layers, by number: mean and variance where the anchor runs alone, and the same
+on the path, ``(4, channels)``. Not tensors, which pickle slowly: processes exchange them."""
+
+
 class PathStatistics:
     """Mean and variance of some BatchNorm layers for one path to them, kept apart from the layers' own.
 
@@ -77,31 +85,45 @@ class PathStatistics:
 
     def __init__(self, norms: Sequence[_BatchNorm]) -> None:
         self._norms = tuple(norms)
-        self._averages: dict[_BatchNorm, tuple[AverageMoments, AverageMoments]] = {}  # alone, on the path
+        self._averages = [Average() for _ in self._norms]
         self._held: dict[_BatchNorm, Moments] = {}
 
     @contextmanager
-    def adjusting(self, alone: Mapping[_BatchNorm, Moments]) -> Iterator[None]:
+    def adjusting(self, alone: Mapping[_BatchNorm, Moments]) -> Iterator[SeenMoments]:
         """Let each layer read what the batch that comes to it makes of its own statistics.
 
-        The moments of the batch are taken into the averages over the batches so far, and the statistics of
-        the path follow from these: a ratio of averages, since an average of ratios is at the mercy of the
-        one batch in which a channel is all but dead. The layers' own come back afterwards.
+        The layers' own come back afterwards.
 
         Args:
             alone: Moments of the same batch where the anchor runs alone; layers without keep their own.
+
+        Yields:
+            The moments of the batch, which come as the layers run. They are for `add`: what another batch
+            showed has no part in them, so batches may be seen in any order, and by different processes.
         """
         own = {norm: own_statistics(norm) for norm in self._norms if original_of(norm) in alone}
+        seen: SeenMoments = {}
 
         def adjust(norm: _BatchNorm, features: Tensor) -> None:
-            path, original = moments(features), original_of(norm)
-            averages = self._averages.setdefault(norm, (AverageMoments(), AverageMoments()))
-            mean_alone, mean_path = averages[0].next(alone[original]), averages[1].next(path)
-            self._held[norm] = adjusted(own[norm], norm.eps, alone=mean_alone, path=mean_path)
-            _lend(norm, adjusted(own[norm], norm.eps, alone=alone[original], path=path))
+            path, apart = moments(features), alone[original_of(norm)]
+            seen[self._norms.index(norm)] = torch.stack([*apart, *path]).cpu().numpy()
+            _lend(norm, adjusted(own[norm], norm.eps, alone=apart, path=path))
 
         with _lent(own), before_each(own, adjust):
-            yield
+            yield seen
+
+    def add(self, seen: SeenMoments) -> None:
+        """Take the moments of a batch into the averages over the batches so far.
+
+        The statistics of the path follow from these: a ratio of averages, since an average of ratios is at
+        the mercy of the one batch in which a channel is all but dead.
+        """
+        for number, values in seen.items():
+            norm = self._norms[number]
+            own = own_statistics(norm)
+            average = self._averages[number].next(torch.from_numpy(values).to(own.mean.device))
+            alone, path = Moments(*average[:2]), Moments(*average[2:])
+            self._held[norm] = adjusted(own, norm.eps, alone=alone, path=path)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

@@ -30,18 +30,17 @@ def moments(x: Tensor) -> Moments:
     return Moments(mean, variance)
 
 
-class AverageMoments:
-    """Average of the moments of batches, each of which counts as much as the others."""
+class Average:
+    """Average over batches, each of which counts as much as the others."""
 
     def __init__(self) -> None:
         self._batches = 0
-        self._average = Moments(torch.zeros(()), torch.zeros(()))
+        self._average = torch.zeros(())
 
-    def next(self, batch: Moments) -> Moments:
+    def next(self, batch: Tensor) -> Tensor:
         """The average that includes one batch more."""
         self._batches += 1
-        pairs = zip(self._average, batch, strict=True)
-        self._average = Moments(*(average + (new - average) / self._batches for average, new in pairs))
+        self._average = self._average + (batch - self._average) / self._batches
         return self._average
 
 

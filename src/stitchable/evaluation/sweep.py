@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from stitchable.evaluation.statistics import wilson_interval
 from stitchable.evaluation.trie import Trie
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.stitch import Stitch
 
 
@@ -47,6 +49,7 @@ def tally(
     calibration: Iterable[Tensor] | None = None,
     half: bool = False,
     on_batch: Callable[[int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[Tally]:
     """Count what every stitch gets right, in eval mode; the data are read once.
 
@@ -56,7 +59,10 @@ def tally(
         batches: Normalised images ``(batch, channels, rows, columns)`` and labels ``(batch,)``, int64.
         calibration: See `Trie`; ``None`` measures every stitch with the anchors' own BatchNorm statistics.
         half: Compute under bfloat16 autocast, but for the calibration.
-        on_batch: Called with the number of images after each batch.
+        on_batch: Called with the number of images after each batch, of whichever process.
+        ranks: The processes that share the work: ``batches`` and ``calibration`` are then this one's, of
+            all batches those of its `Ranks.share`. All get the same tallies, and where a batch gives the
+            same logits in any of them, these are those of one process, to the last bit.
 
     Returns:
         One tally per stitch, in the order given.
@@ -64,29 +70,44 @@ def tally(
     Raises:
         StitchError: No images came, to measure on or to calibrate with.
     """
-    device = next(network.parameters()).device
-    where = sums_device(device)
-    correct = torch.zeros(len(stitches), dtype=torch.int64, device=where)
-    loss = torch.zeros(len(stitches), dtype=torch.float64, device=where)
+    correct = torch.zeros(len(stitches), dtype=torch.int64)
+    loss = torch.zeros(len(stitches), dtype=torch.float64)
     images = 0
     with evaluating(network):
-        trie = Trie(network, stitches, calibration=calibration)
-        for batch, labels in batches:
-            labels = labels.to(where)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                found = list(trie.run(batch.to(device)))
-            for position, logits in found:
-                logits = logits.to(where)
-                correct[position] += (logits.argmax(1) == labels).sum()
-                loss[position] += F.cross_entropy(logits.double(), labels, reduction="sum")
-            images += len(batch)
+        trie = Trie(network, stitches, calibration=calibration, ranks=ranks)
+        # Sums of single batches, so that they are added up in the order of batches whoever made them.
+        for sums in ranks.in_turn(_batch_sums(trie, len(stitches), *batch, half=half) for batch in batches):
+            correct += sums.correct
+            loss += sums.loss
+            images += sums.images
             if on_batch:
-                on_batch(len(batch))
+                on_batch(sums.images)
     if images == 0:
         raise StitchError("The sweep saw no images. Give at least one batch.")
     seen = [trie.calibration_images if each in trie.calibrated else None for each in range(len(stitches))]
     counted = zip(correct, loss, seen, strict=True)
     return [Tally(int(right), float(total), images, each) for right, total, each in counted]
+
+
+class _BatchSums(NamedTuple):
+    correct: Tensor  # (stitches,), int64
+    loss: Tensor  # (stitches,), float64
+    images: int
+
+
+def _batch_sums(trie: Trie, stitches: int, images: Tensor, labels: Tensor, *, half: bool) -> _BatchSums:
+    device = next(trie.network.parameters()).device
+    where = sums_device(device)
+    labels = labels.to(where)
+    correct = torch.zeros(stitches, dtype=torch.int64, device=where)
+    loss = torch.zeros(stitches, dtype=torch.float64, device=where)
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        found = list(trie.run(images.to(device)))
+    for position, logits in found:
+        logits = logits.to(where)
+        correct[position] = (logits.argmax(1) == labels).sum()
+        loss[position] = F.cross_entropy(logits.double(), labels, reduction="sum")
+    return _BatchSums(correct.cpu(), loss.cpu(), len(images))
 
 
 def sweep(
@@ -98,6 +119,7 @@ def sweep(
     calibration: Iterable[Tensor] | None = None,
     half: bool = False,
     on_batch: Callable[[int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[CurveRow]:
     """Measure stitches and put them into rows of the curve.
 
@@ -109,12 +131,15 @@ def sweep(
         calibration: See `tally`.
         half: See `tally`.
         on_batch: See `tally`.
+        ranks: See `tally`.
 
     Returns:
         One row per stitch, in the order of their indices.
     """
     chosen = sorted(network.space if stitches is None else stitches, key=network.space.index)
-    tallies = tally(network, chosen, batches, calibration=calibration, half=half, on_batch=on_batch)
+    tallies = tally(
+        network, chosen, batches, calibration=calibration, half=half, on_batch=on_batch, ranks=ranks
+    )
     costs = [network.cost(stitch) for stitch in chosen]
     top1 = [100 * each.correct / each.images for each in tallies]
     on_front = front([cost.macs for cost in costs], top1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from stitchable.anchors.twin import original_of
 from stitchable.evaluation.batch_norm import (
     PathStatistics,
+    SeenMoments,
     batch_norms,
     check_seen,
     large_enough,
@@ -20,27 +21,20 @@ from stitchable.evaluation.batch_norm import (
 )
 from stitchable.evaluation.moments import Moments, moments_alone
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.space.steps import Step
+from stitchable.space.tree import PathTree
 from stitchable.stitch import Stitch
 from stitchable.subnetwork import Subnetwork
 
+Key = tuple[Step, bool]
+"""A step, and whether it lies behind a joint of a path with BatchNorm statistics of its own. Where some paths
+through a step have such statistics and others have not, it has two nodes."""
 
-@dataclass
-class Node:
-    """A step of the trie of paths.
 
-    Attributes:
-        children: What may run next. The same step behind the same joint has two nodes where some of its
-            paths have BatchNorm statistics of their own and others do not.
-        ends: Positions, in the list of stitches, of those that end here.
-        statistics: Of the BatchNorm layers that the step runs, where they are this path's own.
-        adjusted: Whether this node, or one below it, has such statistics.
-    """
-
-    children: dict[tuple[Step, bool], Node] = field(default_factory=dict)
-    ends: list[int] = field(default_factory=list)
-    statistics: PathStatistics | None = None
-    adjusted: bool = False
+class _CalibrationBatch(NamedTuple):
+    images: int
+    moments: list[SeenMoments]  # for each of the trie's statistics
 
 
 class Trie:
@@ -53,6 +47,8 @@ class Trie:
             two or more in each batch. With them every BatchNorm layer behind a joint gets statistics for
             each path to it, see `stitchable.evaluation.batch_norm`. They are read once, and not at all
             where no path needs them.
+        ranks: The processes that share the calibration: of all batches each gives those of its
+            `Ranks.share`, and all get the statistics of all batches, the same bits as one process.
 
     Attributes:
         calibrated: Positions of the stitches that have statistics of their own.
@@ -68,61 +64,67 @@ class Trie:
         stitches: Sequence[Stitch],
         *,
         calibration: Iterable[Tensor] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.network = network
-        self.root = Node()
-        self.calibrated: set[int] = set()
         self.calibration_images = 0
         self._stitches = tuple(stitches)
+        paths = [network.space.steps(stitch) for stitch in stitches]
+        norms = [{} if calibration is None else norms_behind_joint(network, each) for each in paths]
+        self.calibrated = {position for position, each in enumerate(norms) if each}
+        self._tree = PathTree.of([self._keys(position, steps) for position, steps in enumerate(paths)])
+        self._statistics: dict[PathTree[Key], PathStatistics] = {}
+        self._adjusted: set[PathTree[Key]] = set()  # nodes with statistics, and all before them
         self._behind: dict[str, dict[_BatchNorm, None]] = {}  # by anchor: layers behind a joint of any path
-        for position, stitch in enumerate(stitches):
-            steps = network.space.steps(stitch)
-            norms = {} if calibration is None else norms_behind_joint(network, steps)
-            self._insert(position, steps, norms)
+        for position in sorted(self.calibrated):
+            self._give_statistics(self._keys(position, paths[position]), norms[position])
         if calibration is not None and self.calibrated:
-            self._calibrate(calibration)
+            self._calibrate(calibration, ranks)
 
-    def _insert(self, position: int, steps: Sequence[Step], norms: Mapping[int, list[_BatchNorm]]) -> None:
-        node, last = self.root, max(norms, default=-1)
-        if norms:
-            self.calibrated.add(position)
-        for number, key in enumerate(self._keys(position, steps)):
-            node = node.children.setdefault(key, Node())
-            node.adjusted = node.adjusted or number <= last
-            if number in norms and node.statistics is None:
-                node.statistics = PathStatistics(norms[number])
-                self._behind.setdefault(key[0].name, {}).update(
+    def _keys(self, position: int, steps: Sequence[Step]) -> list[Key]:
+        joint = next((number for number, step in enumerate(steps) if step.kind == "layer"), len(steps))
+        own = position in self.calibrated
+        return [(step, own and number >= joint) for number, step in enumerate(steps)]
+
+    def _give_statistics(self, keys: Sequence[Key], norms: Mapping[int, list[_BatchNorm]]) -> None:
+        for number, node in enumerate(self._tree.along(keys[: max(norms) + 1])):
+            self._adjusted.add(node)
+            if number in norms and node not in self._statistics:
+                self._statistics[node] = PathStatistics(norms[number])
+                self._behind.setdefault(keys[number][0].name, {}).update(
                     dict.fromkeys(map(original_of, norms[number]))
                 )
-        node.ends.append(position)
-
-    def _keys(self, position: int, steps: Sequence[Step]) -> Iterator[tuple[Step, bool]]:
-        """Where to descend for a stitch, from the root on."""
-        behind = False
-        for step in steps:
-            behind = behind or step.kind == "layer"
-            yield step, behind and position in self.calibrated
 
     @torch.no_grad()
-    def _calibrate(self, batches: Iterable[Tensor]) -> None:
-        device = next(self.network.parameters()).device
-        for batch in batches:
-            x = large_enough(batch).to(device)
-            alone = {
-                name: moments_alone(self.network.anchors[name], norms, x)
-                for name, norms in self._behind.items()
-            }
-            self._adjust(self.root, x, alone)
-            self.calibration_images += len(batch)
+    def _calibrate(self, batches: Iterable[Tensor], ranks: Ranks) -> None:
+        for images, found in ranks.in_turn(self._moments(batch) for batch in batches):
+            self.calibration_images += images
+            for statistics, seen in zip(self._statistics.values(), found, strict=True):
+                statistics.add(seen)
         check_seen(self.calibration_images)
 
-    def _adjust(self, node: Node, x: Tensor, alone: Mapping[str, Mapping[_BatchNorm, Moments]]) -> None:
+    def _moments(self, batch: Tensor) -> _CalibrationBatch:
+        x = large_enough(batch).to(next(self.network.parameters()).device)
+        alone = {
+            name: moments_alone(self.network.anchors[name], norms, x) for name, norms in self._behind.items()
+        }
+        seen = dict(self._adjust(self._tree, x, alone))
+        return _CalibrationBatch(len(batch), [seen[each] for each in self._statistics.values()])
+
+    def _adjust(
+        self, node: PathTree[Key], x: Tensor, alone: Mapping[str, Mapping[_BatchNorm, Moments]]
+    ) -> Iterator[tuple[PathStatistics, SeenMoments]]:
         for (step, _), child in node.children.items():
-            if child.adjusted:
-                statistics = child.statistics
-                with statistics.adjusting(alone[step.name]) if statistics else nullcontext():
+            if child not in self._adjusted:
+                continue
+            own = self._statistics.get(child)
+            if own:
+                with own.adjusting(alone[step.name]) as seen:
                     y = self.network.apply_step(step, x)
-                self._adjust(child, y, alone)
+                yield own, seen
+            else:
+                y = self.network.apply_step(step, x)
+            yield from self._adjust(child, y, alone)
 
     def extract(self, position: int) -> Subnetwork:
         """Copy a stitch out of the network, with the statistics that it has here.
@@ -136,11 +138,9 @@ class Trie:
         sub = self.network.extract(self._stitches[position])
         if position not in self.calibrated:
             return sub
-        node = self.root
-        for key in self._keys(position, sub.steps):
-            node = node.children[key]
-            if node.statistics is not None:
-                node.statistics.store(batch_norms(sub.anchors[key[0].name], key[0]))
+        for step, node in zip(sub.steps, self._tree.along(self._keys(position, sub.steps)), strict=True):
+            if node in self._statistics:
+                self._statistics[node].store(batch_norms(sub.anchors[step.name], step))
         sub.calibration_images = self.calibration_images
         return sub
 
@@ -157,12 +157,13 @@ class Trie:
             ``network(x, stitch)`` gives; for those that are calibrated, the same that the module gives
             that `extract` makes.
         """
-        yield from self._descend(self.root, x)
+        yield from self._descend(self._tree, x)
 
-    def _descend(self, node: Node, x: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def _descend(self, node: PathTree[Key], x: Tensor) -> Iterator[tuple[int, Tensor]]:
         for position in node.ends:
             yield position, x
         for (step, _), child in node.children.items():
-            with child.statistics.in_use() if child.statistics else nullcontext():
+            own = self._statistics.get(child)
+            with own.in_use() if own else nullcontext():
                 y = self.network.apply_step(step, x)
             yield from self._descend(child, y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from stitchable.device import sums_device
 from stitchable.errors import StitchError
-from stitchable.initialization.layer_statistics import Cut, LayerStatistics
+from stitchable.initialization.layer_statistics import LayerStatistics
+from stitchable.initialization.views import Cut
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def fit_least_squares(
     *,
     ridge: float = 0.0,
     match_variance: bool = False,
+    ranks: Ranks = ALONE,
 ) -> list[LayerFit]:
     """Initialise every stitching layer by least squares, jointly for the pairs that share it.
 
@@ -50,6 +53,9 @@ def fit_least_squares(
         batches: Normalised image batches ``(batch, channels, rows, columns)``; seen once, none is kept.
         ridge: See `LeastSquares.solve`.
         match_variance: See `LeastSquares.solve`.
+        ranks: The processes that share the work: each gives batches of its own, and all get the solution of
+            the batches of all. It does not depend on their number, but for the order in which float64 sums
+            are added up.
 
     Returns:
         One entry per layer, in the space's order.
@@ -63,14 +69,18 @@ def fit_least_squares(
     device = next(network.parameters()).device
     where = sums_device(device)
     statistics = LayerStatistics(network.space, device=where)
-    images = 0
-    with evaluating(network):
+
+    def seen() -> Iterator[int]:
         for batch in batches:
-            images += len(batch)
             features = cut_features(network, statistics.cuts, batch.to(device))
             statistics.update({cut: x.to(where) for cut, x in features.items()})
+            yield len(batch)
+
+    with evaluating(network):
+        images = sum(ranks.in_turn(seen()))
     if images == 0:
         raise StitchError("Least squares saw no images. Give at least one batch.")
+    statistics.merge(ranks)
     solved = statistics.solve(ridge=ridge, match_variance=match_variance)
     for layer, fit in solved.items():
         network.layers[layer].set_affine(fit.weight, fit.bias)

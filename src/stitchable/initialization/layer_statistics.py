@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,76 +10,13 @@ from torch import Tensor
 from stitchable.errors import StitchError
 from stitchable.feature import FeatureSpec
 from stitchable.initialization.least_squares import AffineMap, LeastSquares
+from stitchable.initialization.views import Cut, View, products, view_pair
 from stitchable.layers.adapters import rows_on
-from stitchable.space.joint import Joint
+from stitchable.ranks import Ranks
 from stitchable.space.space import StitchingSpace
-
-Cut = tuple[str, int]
-"""An anchor's name and the number of one of its cuts; cut ``i`` lies before block ``i``."""
 
 ROWS_AT_ONCE = 1024
 """Rows that are turned to float64 and multiplied together; bounds the extra memory of an update."""
-
-
-class View(NamedTuple):
-    """The feature at a cut in the geometry of a least-squares problem: the end anchor's grid.
-
-    Attributes:
-        anchor: The anchor's name.
-        cut: The number of the cut.
-        grid: Rows and columns that the feature's grid is resampled to.
-        prefix: Prefix tokens that take part: those that front and end both have.
-    """
-
-    anchor: str
-    cut: int
-    grid: tuple[int, int]
-    prefix: int
-
-
-Pair = tuple[View, View]
-
-
-class Product(NamedTuple):
-    """A set of pairs that one matrix product serves: every front with every end.
-
-    Attributes:
-        fronts: Features that are added up on the left.
-        ends: Features that are added up on the right.
-    """
-
-    fronts: tuple[View, ...]
-    ends: tuple[View, ...]
-
-
-def view_pair(space: StitchingSpace, joint: Joint) -> Pair:
-    """What ``joint`` reads and what it is to give, with one row per position that both have."""
-    front, end = space.features(joint)
-    kept = min(front.prefix_tokens, end.prefix_tokens)
-    return View(joint.front, joint.leave, end.grid, kept), View(joint.end, joint.enter, end.grid, kept)
-
-
-def products(pairs: Sequence[Pair]) -> tuple[Product, ...]:
-    """Cover the pairs that share a layer with few products, each pair once.
-
-    (X₁ + X₂)ᵀ(Y₁ + Y₂) is the sum of four cross products at the price of one. Ends that follow the same
-    fronts go together, so a window of any width costs at most two products.
-
-    Example:
-        >>> window = [(1, 2), (2, 1), (2, 2)]
-        >>> pairs = [(View("a", j, (8, 8), 0), View("b", k, (8, 8), 0)) for j, k in window]
-        >>> for product in products(pairs):
-        ...     print([front.cut for front in product.fronts], [end.cut for end in product.ends])
-        [1, 2] [2]
-        [2] [1]
-    """
-    fronts: dict[View, list[View]] = {}
-    for front, end in pairs:
-        fronts.setdefault(end, []).append(front)
-    ends: dict[tuple[View, ...], list[View]] = {}
-    for end, before in fronts.items():
-        ends.setdefault(tuple(sorted(before)), []).append(end)
-    return tuple(Product(before, tuple(after)) for before, after in ends.items())
 
 
 class LayerStatistics:
@@ -169,6 +105,49 @@ class LayerStatistics:
         for layer, cross in self._cross.items():
             for product in self.products[layer]:
                 cross.addmm_(_total(product.fronts, rows).T, _total(product.ends, rows))
+
+    def merge(self, ranks: Ranks) -> None:
+        """Make the sums of all processes one, the same bits in each.
+
+        Args:
+            ranks: All of them call this, with statistics of the same space; some may have seen no rows.
+        """
+        if ranks.count == 1:
+            return
+        shifts = ranks.gather({view: shift.cpu() for view, shift in self._shift.items()})
+        self._centre_on(next((shift for shift in shifts if shift), {}))
+        for sums in (self._sum, self._gram, self._square, self._prefix, self._cross):
+            if sums:  # as one tensor: many small ones take their time on the way
+                flat = torch.cat([total.reshape(-1) for total in sums.values()])
+                ranks.add(flat)
+                for total, summed in zip(
+                    sums.values(), torch.split(flat, [each.numel() for each in sums.values()]), strict=True
+                ):
+                    total.copy_(summed.view_as(total))
+        counts = ranks.gather((self._images, self._rows))
+        self._images = sum(images for images, _ in counts)
+        self._rows = {view: sum(rows[view] for _, rows in counts) for view in self.views}
+
+    def _centre_on(self, shift: Mapping[View, Tensor]) -> None:
+        """Turn the sums into those of features minus another shift."""
+        before, self._shift = self._shift, {view: new.to(self._sum[view]) for view, new in shift.items()}
+        if not before:
+            return  # no rows were seen, and every sum is zero
+        # Over n rows with the sums X and Y, (x + d)(y + e)' is xy' and besides X e' + d (Y + n e)'.
+        step = {view: old - self._shift[view] for view, old in before.items()}
+        moved = {view: self._sum[view] + self._rows[view] * step[view] for view in self.views}
+
+        def added(x: View, y: View) -> Tensor:
+            return torch.outer(self._sum[x], step[y]) + torch.outer(step[x], moved[y])
+
+        for view, gram in self._gram.items():
+            gram += added(view, view)
+        for view, square in self._square.items():
+            square += added(view, view).diagonal()
+        for layer, cross in self._cross.items():
+            for front, end in self.pairs[layer]:
+                cross += added(front, end)
+        self._sum = moved
 
     def layer(self, layer: str) -> LeastSquares:
         """Statistics of one layer over all pairs that share it, about their common means."""

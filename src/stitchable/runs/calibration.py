@@ -11,6 +11,7 @@ from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
 from stitchable.evaluation.batch_norm import norms_behind_joint
 from stitchable.network import StitchedNetwork
+from stitchable.ranks import ALONE, Ranks
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
@@ -36,7 +37,12 @@ def calibration_options(options: SweepConfig, run: RunFolder, *, trained: bool) 
 
 
 def calibration_batches(
-    network: StitchedNetwork, stitches: Sequence[Stitch], data: DataConfig, options: SweepConfig
+    network: StitchedNetwork,
+    stitches: Sequence[Stitch],
+    data: DataConfig,
+    options: SweepConfig,
+    *,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Tensor] | None:
     """Batches of training images without augmentation, always the same for the same data and options.
 
@@ -48,6 +54,7 @@ def calibration_batches(
         stitches: What is to be measured or extracted.
         data: Its ``train`` images are used.
         options: How many, and the largest size of a batch.
+        ranks: This process gets its share of the batches.
 
     Returns:
         ``None`` where it is switched off or no stitch has BatchNorm behind a joint; no image is read then.
@@ -73,6 +80,8 @@ def calibration_batches(
         limit=wanted,
         shuffle_seed=0,  # batches of one class each would have too little variance
         workers=data.workers,
+        start=ranks.rank,
+        every=ranks.count,
         keep_full=True,  # batches of one size, which count alike
     )
     return (images for images, _ in loader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from torch import Tensor
@@ -14,11 +14,11 @@ from stitchable.anchors.check import check_anchor
 from stitchable.anchors.load import load_anchor
 from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
-from stitchable.device import choose_device
 from stitchable.errors import StitchError
 from stitchable.initialization.fit import LayerFit, fit_least_squares
 from stitchable.network import StitchedNetwork, check_compatible
-from stitchable.runs.config import FitConfig, RunConfig
+from stitchable.ranks import Ranks, joined
+from stitchable.runs.config import RunConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
 from stitchable.runs.inputs import conversion_effect, take_inputs_of
@@ -82,6 +82,9 @@ def fit_run(
 ) -> Fitted:
     """Build a network and initialise its stitching layers; write ``fitted/``, ``fit.json``, ``config.yaml``.
 
+    Under ``torchrun`` all its processes share the batches of images, see `stitchable.ranks.joined`; the first
+    one alone writes. All must give the same arguments.
+
     Args:
         run: A new folder.
         config: Its ``anchors`` are loaded where none are given.
@@ -92,36 +95,45 @@ def fit_run(
     Raises:
         StitchError: Any of the ingredients is not as it should be; the folder is then as before.
     """
-    run.check_free(overwrite=overwrite)
-    if anchors is None:
-        anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
-    for anchor in anchors:
-        check_anchor(anchor)
-    if config.inputs is not None:
-        anchors = take_inputs_of(config.inputs, anchors)
-    check_compatible(anchors)  # says more of unlike anchors than their space can
-    space, notes = make_space(anchors, config.space, config.prune)
-    network = StitchedNetwork(anchors, space, seed=config.seed).to(choose_device(config.device))
-    notes += _conversions(network, config)
-    layers: list[LayerFit] = []
-    if config.fit.initialization == "least_squares":
-        source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
-        layers = fit_least_squares(
-            network,
-            _images_only(network, source, config.fit, config),
-            ridge=config.fit.ridge,
-            match_variance=config.fit.match_variance,
-        )
+    with joined() as ranks:
+        run.check_free(overwrite=overwrite)
+        if anchors is None:
+            anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
+        for anchor in anchors:
+            check_anchor(anchor)
+        if config.inputs is not None:
+            anchors = take_inputs_of(config.inputs, anchors)
+        check_compatible(anchors)  # says more of unlike anchors than their space can
+        space, notes = make_space(anchors, config.space, config.prune)
+        network = StitchedNetwork(anchors, space, seed=config.seed).to(ranks.device(config.device))
+        notes += _conversions(network, config, ranks)
+        layers: list[LayerFit] = []
+        if config.fit.initialization == "least_squares":
+            source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
+            layers = fit_least_squares(
+                network,
+                _images_only(network, source, config, ranks),
+                ridge=config.fit.ridge,
+                match_variance=config.fit.match_variance,
+                ranks=ranks,
+            )
+        ranks.wait()  # all have seen the folder as it was
+        if ranks.first:
+            _write(run, config, network, layers)
+        ranks.wait()
+    return Fitted(network, layers, notes)
+
+
+def _write(run: RunFolder, config: RunConfig, network: StitchedNetwork, layers: Sequence[LayerFit]) -> None:
     network.save_pretrained(run.fitted)  # refuses before it writes; the old run goes after that
     _forget(run)
     run.fit_file.write_text(
         json.dumps([asdict(layer) for layer in layers], indent=1) + "\n", encoding="utf-8"
     )
     run.write_config(config)
-    return Fitted(network, layers, notes)
 
 
-def _conversions(network: StitchedNetwork, config: RunConfig) -> list[str]:
+def _conversions(network: StitchedNetwork, config: RunConfig, ranks: Ranks) -> list[str]:
     """What the anchors that convert their images lose by it, a line each."""
     converting = [a for a in network.anchors.values() if a.own_input.mismatch(a.input_spec)]
     if not converting:
@@ -130,7 +142,10 @@ def _conversions(network: StitchedNetwork, config: RunConfig) -> list[str]:
         names = ", ".join(anchor.name for anchor in converting)
         return [f"{names} converts its images; name --data.val to see what that costs."]
     source = open_for(network, config.data, "val")
-    return [conversion_effect(anchor, source, workers=config.data.workers) for anchor in converting]
+    mine = (converting[number] for number in ranks.share(len(converting)))
+    return list(
+        ranks.in_turn(conversion_effect(anchor, source, workers=config.data.workers) for anchor in mine)
+    )
 
 
 def _forget(run: RunFolder) -> None:
@@ -151,18 +166,19 @@ def _forget(run: RunFolder) -> None:
 
 
 def _images_only(
-    network: StitchedNetwork, source: ImageSource, fit: FitConfig, config: RunConfig
+    network: StitchedNetwork, source: ImageSource, config: RunConfig, ranks: Ranks
 ) -> Iterator[Tensor]:
+    """This process's share of the batches of the images that the fit reads."""
+    wanted, batch_size = config.fit.images, config.fit.batch_size
     loader = image_loader(
         source,
         network.input_spec,
-        batch_size=fit.batch_size,
+        batch_size=batch_size,
         shuffle_seed=config.seed,
         workers=config.data.workers,
+        start=ranks.rank,
+        every=ranks.count,
+        keep_full=True,  # as many images as are asked for, however many do not read
     )
-    left = fit.images
-    for images, _ in loader:
-        yield images[:left]
-        left -= len(images)
-        if left <= 0:
-            return
+    for number, (images, _) in zip(ranks.share(-(-wanted // batch_size)), loader, strict=False):
+        yield images[: wanted - number * batch_size]

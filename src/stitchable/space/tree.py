@@ -12,9 +12,9 @@ from stitchable.stitch import Stitch
 Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass
+@dataclass(eq=False)
 class PathTree(Generic[Key]):
-    """A node of the tree of some paths; the root stands before their first steps.
+    """A node of the tree of some paths; the root stands before their first steps. Nodes can be keys.
 
     Attributes:
         children: What may run next.
@@ -39,6 +39,13 @@ class PathTree(Generic[Key]):
                 node = node.children.setdefault(key, cls())
             node.ends.append(position)
         return root
+
+    def along(self, path: Iterable[Key]) -> Iterator[PathTree[Key]]:
+        """The node of each step of a path that is in the tree."""
+        node = self
+        for key in path:
+            node = node.children[key]
+            yield node
 
     def steps(self) -> Iterator[Key]:
         """Every step that runs, once for each node."""

@@ -186,6 +186,6 @@ def leaving_at_once() -> Iterator[None]:
         raise SharedError(str(error), told=False) from error
     except RuntimeError as error:
         raise LostError(
-            f"A step with blocks in pieces broke off ({reason_of(error)}). If another process has gone, what it said "
-            "last is the reason."
+            f"A step with blocks in pieces broke off ({reason_of(error)}). If another process has gone, what "
+            "it said last is the reason."
         ) from error

@@ -40,7 +40,7 @@ def images_of(loader):
     return torch.cat([images for images, _ in loader])
 
 
-@pytest.mark.parametrize("augment", ["none", "crop_flip", "rand_augment"])
+@pytest.mark.parametrize("augment", ["crop_flip", "rand_augment"])
 def test_the_next_image_stands_in_with_the_augmentation_of_the_place(source, mended, spec, augment):
     wanted = images_of(image_loader(mended, spec, augment=augment, **TRAINING))
     assert len(wanted) == 8
@@ -114,7 +114,7 @@ def test_nothing_that_reads(folder, spec):
         path.write_text("no image")
     source = FolderImages(folder)
     source.skipped.limit = 9
-    with pytest.raises(StitchError, match="No image reads that could stand in"):
+    with pytest.raises(StitchError, match=r"No image of .* could stand in for others.*cat.0\.png; "):
         list(image_loader(source, spec, batch_size=2, keep_full=True))
     with pytest.raises(StitchError, match=r"None of the 9 images of .* reads"):
         hold_in_memory(source)

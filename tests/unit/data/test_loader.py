@@ -86,6 +86,19 @@ def test_a_later_start_gives_the_same_batches_and_reads_no_other_image(folder, s
     assert not list(image_loader(source, spec, start=len(batches), **options))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_every_so_many_batches_are_shares_of_all(folder, spec, count):
+    source = FolderImages(folder)
+    options = {"batch_size": 2, "shuffle_seed": 3, "augment": "crop"}
+    batches = list(image_loader(source, spec, start=1, **options))
+    for first in range(count):
+        share = image_loader(source, spec, start=1 + first, every=count, **options)
+        wanted = batches[first::count]
+        assert len(share) == len(wanted)
+        for got, batch in zip(share, wanted, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(got, batch, strict=True))
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("augment", AUGMENTS)
 def test_shares_of_all_ranks_make_the_batch(folder, spec, augment, ranks):

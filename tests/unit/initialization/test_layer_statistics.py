@@ -12,7 +12,8 @@ from stitchable.cost.parts import PartCost
 from stitchable.errors import StitchError
 from stitchable.feature import FeatureSpec
 from stitchable.initialization import layer_statistics
-from stitchable.initialization.layer_statistics import LayerStatistics, products, view_pair
+from stitchable.initialization.layer_statistics import LayerStatistics
+from stitchable.initialization.views import products, view_pair
 from stitchable.space.build import SpaceOptions, build_space
 from stitchable.space.outline import Outline
 from stitchable.space.space import StitchingSpace

@@ -40,9 +40,10 @@ def shards(tmp_path):
 def test_fit_and_sweep_read_shards(config, shards, tmp_path):
     run = RunFolder(tmp_path / "new")
     fit_run(run, replace(config, data=shards, fit=FitConfig(images=30)))
-    rows = sweep_run(run, data=shards, options=SweepConfig(batch_size=8))
+    options = SweepConfig(batch_size=8, stitches=3)
+    rows = sweep_run(run, data=shards, options=options)
     assert {row.images for row in rows} == {39}
-    assert rows == sweep_run(run, data=replace(shards, workers=1), options=SweepConfig(batch_size=8))
+    assert rows == sweep_run(run, data=replace(shards, workers=1), options=options)
 
 
 def test_a_training_on_shards_goes_on_in_mid_epoch(fitted, shards, quick, tmp_path):
@@ -77,7 +78,7 @@ def test_what_a_stream_cannot_do_is_refused(fitted, shards, quick):
 
 
 def test_a_command_names_what_it_skipped(measured, corrupt, capsys):
-    main(["sweep", str(measured), "--data.val", str(corrupt), "--device", "cpu"])
+    main(["sweep", str(measured), "--data.val", str(corrupt), "--sweep.stitches", "2"])
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped ")]
     assert len(told) == 1
     assert told[0].startswith(f"skipped {corrupt / 'bee' / '3.png'}: ")
