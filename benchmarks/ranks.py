@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import hypot
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +30,7 @@ from overhead import cifar_resnets
 from record import machine, print_table, write
 from stitchable.data.loader import image_loader
 from stitchable.demo.family import digit_anchors
+from stitchable.errors import StitchError
 from stitchable.evaluation.sweep import tally
 from stitchable.initialization.fit import fit_least_squares
 from stitchable.network import StitchedNetwork
@@ -57,8 +59,12 @@ def _one(
     torch.set_num_threads(1)
     own = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "MASTER_PORT": port}
     os.environ.update({"MASTER_ADDR": "localhost", **{name: str(value) for name, value in own.items()}})
-    with joined() as ranks:
-        pipe.send(work(ranks, *given))
+    try:
+        with joined() as ranks:
+            pipe.send(work(ranks, *given))
+    except StitchError as error:
+        print(f"process {rank}: {error}", flush=True)
+        raise SystemExit(2) from None
 
 
 def start(count: int, work: Callable[..., Any], *given: Any) -> list[tuple[Any, Any]]:
@@ -93,11 +99,16 @@ def copied(fitted: Path, name: str) -> Path:
     return Path(shutil.copytree(fitted, fitted.parent / name))
 
 
-def relative(tensors: dict[str, Tensor], others: dict[str, Tensor]) -> float:
-    """Largest norm of a difference as a share of the tensor's own."""
-    return max(
-        float((others[name] - each).double().norm() / each.double().norm()) for name, each in tensors.items()
-    )
+def relative(tensors: dict[str, Tensor], others: dict[str, Tensor]) -> dict[str, Any]:
+    """Norm of the difference as a share of the weights' own, of all together and of the worst tensor."""
+    norms = {name: float(each.double().norm()) for name, each in tensors.items()}
+    apart = {name: float((others[name] - each).double().norm()) for name, each in tensors.items()}
+    worst = max(norms, key=lambda name: apart[name] / norms[name])
+    return {
+        "all": hypot(*apart.values()) / hypot(*norms.values()),
+        "worst": apart[worst] / norms[worst],
+        "worst_is": worst,
+    }
 
 
 def _train_run(ranks: Ranks, path: Path, options: TrainOptions) -> None:
@@ -115,7 +126,7 @@ def same_path(fitted: Path) -> dict[str, Any]:
             weights[count] = StitchedNetwork.from_pretrained(RunFolder(path).network).state_dict()
         found[optimizer] = {str(count): relative(weights[1], weights[count]) for count in COUNTS[1:]}
     steps = len((RunFolder(path).train_file).read_text(encoding="utf-8").splitlines())
-    return {"steps": steps, "largest_relative_difference_of_a_tensor": found}
+    return {"steps": steps, "relative_difference": found}
 
 
 def _digests(ranks: Ranks, path: Path) -> list[str]:
@@ -172,7 +183,7 @@ def killed(fitted: Path) -> dict[str, Any]:
 
 def _beside_ddp(ranks: Ranks, path: Path) -> dict[str, Any]:
     ours, theirs = (StitchedNetwork.from_pretrained(RunFolder(path).fitted).train() for _ in range(2))
-    wrapped = DistributedDataParallel(theirs, find_unused_parameters=True, broadcast_buffers=False)
+    wrapped = DistributedDataParallel(theirs, find_unused_parameters=True)
     optimizers = [torch.optim.AdamW(each.parameters(), lr=1e-3) for each in (ours, theirs)]
     exchange = Exchange(ranks, ours.parameters())
     sampler = SameOnAllRanks(UniformSampler(ours.space))
@@ -204,7 +215,7 @@ def _beside_ddp(ranks: Ranks, path: Path) -> dict[str, Any]:
         "seconds_per_step": [median(each) for each in seconds],
         "ratio": median(ratios),
         "numbers_sent_per_step": [used / len(ratios), sum(each.numel() for each in ours.parameters())],
-        "largest_relative_difference_of_a_tensor": relative(theirs.state_dict(), ours.state_dict()),
+        "relative_difference": relative(theirs.state_dict(), ours.state_dict()),
     }
 
 
@@ -231,7 +242,7 @@ def least_squares(fitted: Path) -> dict[str, Any]:
     return {
         "layers": len(StitchedNetwork.from_pretrained(RunFolder(fitted).fitted).layers),
         "largest_relative_difference_of_a_tensor": {
-            str(count): relative(solved[1], solved[count]) for count in COUNTS[1:]
+            str(count): relative(solved[1], solved[count])["worst"] for count in COUNTS[1:]
         },
     }
 

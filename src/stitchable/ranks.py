@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -200,7 +201,7 @@ def joined(*, timeout_seconds: float = PATIENCE) -> Iterator[Ranks]:
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
     except (RuntimeError, ValueError) as error:
         raise StitchError(
-            f"The {ranks.count} processes did not meet ({_first_line(error)}). Start all of them with "
+            f"The {ranks.count} processes did not meet ({reason_of(error)}). Start all of them with "
             "torchrun; where the machine's own name is not known, with --local-addr localhost."
         ) from error
     try:
@@ -234,13 +235,15 @@ def _losing() -> Iterator[None]:
         yield
     except RuntimeError as error:  # what gloo and NCCL raise where the other end is gone, or too slow
         raise LostError(
-            f"Another process of the job has gone, or is stuck ({_first_line(error)}). What it said last is "
+            f"Another process of the job has gone, or is stuck ({reason_of(error)}). What it said last is "
             "the reason."
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def reason_of(error: Exception) -> str:
+    """The first sentence of an error of torch, without the place in its source."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return re.sub(r"^\[[^]]*\.cc:\d+\] ", "", lines[0]).partition(". ")[0].rstrip(".")[:160]
 
 
 def _one_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stitchable.errors import StitchError
-from stitchable.ranks import ALONE, Ranks, ranks_named
+from stitchable.ranks import ALONE, Ranks, joined, ranks_named, reason_of
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
 
@@ -55,3 +55,26 @@ def test_three_processes_hear_each_other(tmp_path, in_processes):
         assert each["nothing"] == [None] * 3
         assert each["first"] == 7
         assert each["total"].tolist() == [111.0, 1.0]
+
+
+def test_a_reason_is_short():
+    told = "[/src/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:1: Connection reset by peer. This is"
+    assert reason_of(RuntimeError(told)) == "Read error [127.0.0.1]:1: Connection reset by peer"
+    assert reason_of(RuntimeError("")) == "RuntimeError"
+
+
+def test_a_mistake_inside_joined_stays_as_it_is_where_a_process_is_alone(monkeypatch):
+    for word in TORCHRUN:
+        monkeypatch.delenv(word, raising=False)
+    with joined() as ranks:
+        assert ranks is ALONE
+    with pytest.raises(OSError, match="full"), joined():
+        raise OSError("full")
+
+
+def test_devices_of_processes():
+    assert Ranks(1, 2, 1).device("cpu") == torch.device("cpu")
+    if not torch.cuda.is_available():
+        assert Ranks(1, 2, 1).device("auto") == torch.device("cpu")
+    with pytest.raises(StitchError, match="No device 'what'"):
+        Ranks(1, 2, 1).device("what")

@@ -14,7 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from stitchable.errors import SharedError, StitchError
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
-from stitchable.ranks import LostError, Ranks
+from stitchable.ranks import LostError, Ranks, reason_of
 from stitchable.training.local import in_pieces, local
 from stitchable.training.options import OWN, TrainOptions
 
@@ -185,8 +185,7 @@ def leaving_at_once() -> Iterator[None]:
     except StitchError as error:
         raise SharedError(str(error), told=False) from error
     except RuntimeError as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise LostError(
-            f"A step with blocks in pieces broke off ({reason}). If another process has gone, what it said "
-            "last is the reason."
+            f"A step with blocks in pieces broke off ({reason_of(error)}). If another process has gone, what "
+            "it said last is the reason."
         ) from error
