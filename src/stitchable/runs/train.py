@@ -11,30 +11,18 @@ from typing import Literal
 
 from stitchable.errors import SharedError, StitchError
 from stitchable.network import StitchedNetwork
-from stitchable.ranks import ALONE, Ranks, joined
+from stitchable.ranks import Ranks, joined
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.images import open_for, training_batches
-from stitchable.runs.probe import Probe
-from stitchable.runs.resume import (
-    check_same_checkpoint,
-    checkpoint_to_go_on_from,
-    identity_of,
-    ties_to_processes,
-)
-from stitchable.runs.teaching import guard_images, load_teacher
+from stitchable.runs.prepare import prepare
 from stitchable.runs.training_logs import TrainingLogs
 from stitchable.tracking.options import TrackOptions
 from stitchable.tracking.tracking import Tracking
 from stitchable.training.anchor_drop import AnchorDropError, GuardRecord
 from stitchable.training.checkpoint import checkpoints, remove_checkpoints
-from stitchable.training.guard import AnchorGuard
 from stitchable.training.interrupt import signals_as_wish
-from stitchable.training.keeper import Keeper
-from stitchable.training.loop import StepRecord, TrainSummary, train
-from stitchable.training.objectives.build import build_objective
+from stitchable.training.loop import StepRecord, TrainSummary
 from stitchable.training.options import TrainOptions
-from stitchable.training.samplers.build import build_sampler
 
 Resume = Literal["auto", "never"]
 
@@ -123,50 +111,27 @@ def _train(
     config = run.read_config()
     track = track if ranks.first and track else TrackOptions()  # only one process tells
     tracking = Tracking(track, run.tracking, name=run.path.resolve().name, warn=on_note)
-    where = ranks.device(device)
-    network = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
-    sampler = build_sampler(network.space, options.sampler, seed=seed)
-    if options.shard:
-        from stitchable.training.sharding import check_sharding  # takes a while to import
-
-        check_sharding(network, options, ranks, alike=not options.sampler.per_rank)
-    source = open_for(network, data, "train")
-    # Originals are copied from the network as it was fitted, before anything changes it.
-    teacher = load_teacher(network, options.objective, trust_code=trust_code)
-    probe = Probe.of(run, network, data=data, options=options, seed=seed, ranks=ranks)
-    ties = ties_to_processes(network, options)
-    identity = identity_of(
+    ready = prepare(
         run,
+        ranks,
         data=data,
-        source=source,
         options=options,
         seed=seed,
-        device=where,
-        processes=ranks.count,
-        ties=ties,
+        device=device,
+        go_on=unfinished,
+        trust_code=trust_code,
     )
-    found, notes = checkpoint_to_go_on_from(run, identity) if unfinished else (None, [])
-    guard, measuring = None, ALONE if options.shard else ranks  # blocks in pieces run in all at once
-    if options.guard.every:
-        source, held_out = guard_images(network, source, data, options.guard, ranks=measuring)
-        guard = AnchorGuard(held_out, options.guard, seed=seed, ranks=measuring)
-    objective = build_objective(network, options, seed=seed, teacher=teacher, guard=guard, rank=ranks.rank)
-    batches, steps = training_batches(
-        source, network.input_spec, options, seed=seed, workers=data.workers, ranks=ranks
-    )
-    check_same_checkpoint(found, ranks)
+    steps = ready.steps_per_epoch * options.epochs
     if on_start:
-        on_start(steps * options.epochs)
-    done = found.step if found else 0
+        on_start(steps)
     trained = {"data": {**config["data"], **asdict(data)}, "train": asdict(options), "seed": seed}
-    tracking.start({**config, **trained}, done=done)
+    tracking.start({**config, **trained}, done=ready.done)
     # From here on nothing is refused any more: the files of this training may take their places.
-    if found is None and ranks.first:
+    if ready.found is None and ranks.first:
         remove_checkpoints(run.checkpoints)
-    logs = TrainingLogs(run, guarded=guard is not None, silent=not ranks.first)
-    notes += logs.cut(done, steps=steps * options.epochs)
-    if on_note:
-        for note in notes:
+    logs = TrainingLogs(run, guarded=ready.guard is not None, silent=not ranks.first)
+    for note in [*ready.notes, *logs.cut(ready.done, steps=steps)]:
+        if on_note:
             on_note(note)
 
     def record(each: StepRecord | GuardRecord) -> None:
@@ -175,33 +140,10 @@ def _train(
         if on_step and isinstance(each, StepRecord):
             on_step(each)
 
+    network = ready.network
     with logs, signals_as_wish() as wish, tracking, _naming_what_is_kept(run, network, ranks):
-        if guard:
-            guard.on_record = record
-        summary = train(
-            network,
-            batches,
-            sampler=sampler,
-            steps_per_epoch=steps,
-            options=options,
-            objective=objective,
-            guard=guard,
-            seed=seed,
-            ranks=ranks,
-            keeper=Keeper(
-                run.checkpoints,
-                options.checkpoint,
-                found=found,
-                identity=identity.as_data(),
-                wish=wish,
-                ranks=ranks,
-                pieces=options.shard,
-                before=logs.sync,
-                probe=probe.loss if probe else None,
-                keep_best=probe.keep if probe else None,
-            ),
-            on_step=record,
-        )
+        keeper = ready.keeper(run, options, wish=wish, before=logs.sync)
+        summary = ready.train(options, seed=seed, keeper=keeper, on_record=record)
         tracking.finish(summary)
     if not ranks.first:
         ranks.wait()  # until the first one has put everything away
@@ -209,7 +151,7 @@ def _train(
     network.save_pretrained(run.network)
     # From here on nothing is lost: cut off now, it goes on from the last checkpoint, after all steps.
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
-    _drop_what_was_of_another(run, keep_best=probe is not None)
+    _drop_what_was_of_another(run, keep_best=ready.probe is not None)
     run.write_config({**config, **trained, "track": asdict(track)})
     logs.finish()
     remove_checkpoints(run.checkpoints)

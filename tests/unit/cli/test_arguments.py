@@ -135,7 +135,10 @@ def test_a_run_s_own_configuration_reads_back(tmp_path):
         (["--run", "x", "--train.optimizer", "adam"], "expected one of ['adamw', 'sgd']. Got value: adam."),
         (["--run", "x", "--train.sampler.gapp", "3"], "Nearest: --train.sampler.gap"),
         (["--run", "x", "--train.sampler.random", "-1"], "train.sampler.random must be at least 0; got -1."),
-        (["--run", "x", "--train.sampler.kind", "mix"], "expected one of ['uniform', 'balanced', 'sandwich'"),
+        (
+            ["--run", "x", "--train.sampler.kind", "mix"],
+            "expected one of ['uniform', 'rounds', 'balanced', 'sandwich'",
+        ),
         (["--run", "x", "--prune", "[deepr]"], "expected one of ['deeper', 'dearer', 'equal']"),
         (["--run", "x", "--config", "nowhere.yaml"], "nowhere.yaml'."),
     ],
@@ -234,7 +237,7 @@ def test_any_path_survives_the_way_through_a_run(tmp_path, data):
         ("data: {memory: 3}", 'Key "data.memory": expected bool. Got value: 3.'),
         ("train: 5", "'train' holds keys of its own; got 5."),
         ("train: {sampler: 5}", "'train.sampler' holds keys of its own; got 5."),
-        ("train: {sampler: {kind: mix}}", "expected one of ['uniform', 'balanced', 'sandwich'"),
+        ("train: {sampler: {kind: mix}}", "expected one of ['uniform', 'rounds', 'balanced', 'sandwich'"),
         ("train: {sampler: {kind: mixture}}", "train.sampler.weights must be numbers"),
     ],
 )

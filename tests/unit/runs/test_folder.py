@@ -82,6 +82,7 @@ def test_a_configuration_reads_back_as_plain_data(tmp_path):
         "data",
         "fit",
         "train",
+        "track",
         "sweep",
         "seed",
         "device",

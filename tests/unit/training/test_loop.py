@@ -254,7 +254,7 @@ def test_records_say_what_was_trained(stitched_vits, labelled):
     assert (summary.macs_run, summary.macs_alone) == (macs, macs)
     line = json.loads(json.dumps(asdict(records[5])))
     assert line.keys() == {
-        *("step", "epoch", "stitches", "loss", "losses", "lr", "layer_lr", "images", "seconds")
+        *("step", "epoch", "stitches", "loss", "losses", "terms", "lr", "layer_lr", "images", "seconds")
     }
 
 
