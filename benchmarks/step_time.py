@@ -135,9 +135,9 @@ def main() -> None:
                     ]
                 )
                 print("  ".join(lines[-1]), flush=True)
+                if given.out:
+                    write(given.out, content)  # as it goes, since the whole takes a quarter of an hour
     print_table(["stitch", "autocast", "ms bare", "ours / bare", "95 %"], lines)
-    if given.out:
-        write(given.out, content)
 
 
 if __name__ == "__main__":
