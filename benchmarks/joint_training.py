@@ -47,7 +47,11 @@ ARMS = {
     # Two epochs there; as many as the others here.
     "plain trial": "--train.lr 3e-4 --train.layer_lr 3e-3 --train.objective.cross_entropy 0 "
     "--train.objective.soft_distillation 1 --train.sampler.kind schedule " + TEACHER,
-    "ours": "",
+    # Anchors as they were teach on mixed images, where they are less sure than on those they know by heart;
+    # small batches, because each layer is trained in one step of as many as there are stitches.
+    "ours": "--train.batch_size 32 --train.lr 3e-4 --train.layer_lr 3e-3 --train.sampler.kind rounds "
+    "--train.objective.cross_entropy 0 --train.objective.soft_distillation 1 --train.objective.temperature 2 "
+    "--train.objective.feature_matching 1 --train.objective.mixup 1 --train.objective.cutmix 1 " + TEACHER,
 }
 
 
