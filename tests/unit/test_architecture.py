@@ -23,6 +23,7 @@ TABLE = {
     "feature": "errors",
     "input_spec": "errors",
     "units": "errors",
+    "nested": "",
     "modes": "errors",
     "device": "errors",
     "ranks": "errors device",
@@ -39,11 +40,10 @@ TABLE = {
     "initialization": "errors stitch feature modes device ranks space layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "training": "errors stitch modes device ranks space network paths data",
-    "tracking": "errors stitch training",
+    "tracking": "errors stitch training nested",
     "report": "errors stitch units evaluation",
-    "runs": "errors stitch units input_spec modes device ranks cost space anchors subnetwork network data "
-    "initialization evaluation "
-    "training tracking report stitchable",
+    "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
+    "data initialization evaluation training tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
     "cli": "errors stitch units device ranks space anchors network evaluation training tracking report runs "
     "demo stitchable",
@@ -55,7 +55,7 @@ ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}
 ALLOWED["stitchable"] = set(TABLE) - {"report", "runs", "demo", "cli", "__main__"}
 
 WITHOUT_TORCH = {
-    *("errors", "stitch", "feature", "input_spec", "units", "cost.parts", "space", "report", "cli"),
+    *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
     *(
         "data.augment",

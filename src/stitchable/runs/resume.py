@@ -15,6 +15,7 @@ from stitchable import __version__
 from stitchable.anchors.store import WEIGHTS
 from stitchable.data.image_source import ImageSource
 from stitchable.errors import StitchError
+from stitchable.nested import dotted
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import Ranks
 from stitchable.runs.config import DataConfig
@@ -135,18 +136,10 @@ def checkpoint_to_go_on_from(run: RunFolder, identity: Identity) -> tuple[Checkp
 
 
 def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    before, after = dict(_flat(was)), dict(_flat(now))
+    before, after = dict(dotted(was)), dict(dotted(now))
     for key in dict.fromkeys([*before, *after]):
         if before.get(key) != after.get(key):
             yield f"{key} was {before.get(key)}, now {after.get(key)}"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _as_read(values: dict[str, Any]) -> dict[str, Any]:

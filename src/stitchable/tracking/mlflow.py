@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
+from stitchable.nested import dotted
 from stitchable.tracking.tracker import Status, TrackedRun
 
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -36,7 +36,7 @@ class MlflowTracker:
         found = self._client.get_experiment_by_name(run.project)
         experiment = found.experiment_id if found else self._client.create_experiment(run.project)
         self._id = str(self._client.create_run(experiment, run_name=run.name).info.run_id)
-        parameters = [mlflow.entities.Param(key, str(value)[:_LONGEST]) for key, value in _flat(run.config)]
+        parameters = [mlflow.entities.Param(key, str(value)[:_LONGEST]) for key, value in dotted(run.config)]
         for start in range(0, len(parameters), _AT_ONCE):
             self._client.log_batch(self._id, params=parameters[start : start + _AT_ONCE])
         return self._id
@@ -65,11 +65,3 @@ class MlflowTracker:
             steps = [each.step for each in self._client.get_metric_history(self._id, name)]
             self._last[name] = max(steps, default=-1)
         return self._last[name]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

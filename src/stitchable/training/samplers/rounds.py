@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from stitchable.space.draw import permuted_index
-from stitchable.space.space import StitchingSpace
 from stitchable.stitch import Stitch
-from stitchable.training.samplers.sampler import Sampler, check_number, dearest_first, draw_key
+from stitchable.training.samplers.sampler import dearest_first, draw_key
+from stitchable.training.samplers.uniform import UniformSampler
 
 
-class RoundsSampler(Sampler):
+class RoundsSampler(UniformSampler):
     """Each stitch of the space once per round, anchors included, in a random order of the round.
 
     Uniform draws leave some stitches of a short training with half the steps of others; here the numbers
@@ -17,18 +17,8 @@ class RoundsSampler(Sampler):
 
     Source: Chu et al. 2021 (FairNAS), strict fairness, for whole paths.
 
-    Args:
-        space: What to go through; it may be too large to list.
-        seed: Another seed gives other orders.
-        stitches_per_step: How many different ones a step trains.
-
-    Raises:
-        StitchError: The space has not so many.
+    Args and errors are those of `UniformSampler`; the space may be too large to list here too.
     """
-
-    def __init__(self, space: StitchingSpace, *, seed: int = 0, stitches_per_step: int = 1) -> None:
-        check_number("stitches_per_step", stitches_per_step, space.count)
-        self.space, self.seed, self.stitches_per_step = space, seed, stitches_per_step
 
     def __call__(self, step: int, rank: int = 0) -> tuple[Stitch, ...]:
         """Stitches of ``step``."""
