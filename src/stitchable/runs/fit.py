@@ -159,6 +159,9 @@ def _forget(run: RunFolder) -> None:
         run.train_summary_file,
         run.curve,
         run.curve_fitted,
+        run.outcomes,
+        run.outcomes_fitted,
+        run.profile,
         run.report,
         *run.figures,
     ):

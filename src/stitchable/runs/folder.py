@@ -21,7 +21,9 @@ class RunFolder:
     per step and ``guard.jsonl`` one per anchor and measurement (``.partial`` until training is done);
     ``checkpoints/`` the states of a training that is not done; ``tracking/`` what the libraries that follow
     it keep here; ``stopped/`` the network that the guard kept when it stopped one; ``best/`` that of the best
-    epoch, where one is kept; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training.
+    epoch, where one is kept; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training,
+    ``outcomes_fitted.safetensors`` and ``outcomes.safetensors`` what every stitch answered on every image;
+    ``profile.json`` latency and memory on this device.
 
     Args:
         path: The folder; it need not exist.
@@ -44,6 +46,9 @@ class RunFolder:
         self.train_summary_file = self.path / "train_summary.json"
         self.curve_fitted = self.path / "curve_fitted.jsonl"
         self.curve = self.path / "curve.jsonl"
+        self.outcomes_fitted = self.path / "outcomes_fitted.safetensors"
+        self.outcomes = self.path / "outcomes.safetensors"
+        self.profile = self.path / "profile.json"
         self.report = self.path / "report.html"
         self.figures = (self.path / "curve.svg", self.path / "curve.png")
 
@@ -90,6 +95,11 @@ class RunFolder:
     def latest_curve(self) -> Path:
         """The curve of the latest network, whether it is measured yet or not."""
         return self.curve if self.is_trained else self.curve_fitted
+
+    @property
+    def latest_outcomes(self) -> Path:
+        """The answers behind `latest_curve`."""
+        return self.outcomes if self.is_trained else self.outcomes_fitted
 
     def read_config(self) -> dict[str, Any]:
         """The configuration as plain data.
