@@ -59,6 +59,15 @@ WITHOUT_TORCH = {
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
     *("evaluation.outcomes", "evaluation.device_cost", "evaluation.paired"),
     *(
+        "evaluation.axis",
+        "evaluation.condition",
+        "evaluation.evidence",
+        "evaluation.limits",
+        "evaluation.gaps",
+    ),
+    *("evaluation.spacing", "evaluation.menu", "evaluation.menu_file", "evaluation.menu_text"),
+    *("evaluation.choice", "evaluation.pick_text"),
+    *(
         "data.augment",
         "training.options",
         "training.samplers",

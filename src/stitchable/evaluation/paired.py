@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.outcomes import Outcomes
+from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def paired_outcomes(outcomes: Outcomes, a: str, b: str, *, confidence: float = 0
         StitchError: One was not measured, or they have seen no image in common.
     """
     rows = outcomes.row(a), outcomes.row(b)
-    both = outcomes.seen[rows[0]] & outcomes.seen[rows[1]]
+    both = np.logical_and.reduce([np.not_equal(outcomes.predicted[row], NOT_SEEN) for row in rows])
     if not both.any():
         raise StitchError(f"{a} and {b} have seen no image in common. Measure both with 'stitchable sweep'.")
-    right_a, right_b = (outcomes.right[row][both] for row in rows)
+    right_a, right_b = (np.equal(outcomes.predicted[row], outcomes.labels)[both] for row in rows)
     return paired_difference(right_a, right_b, confidence=confidence)
 
 
