@@ -21,7 +21,7 @@ COMMANDS = {
     "fit": "join anchors and initialise the stitching layers: a new run",
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
-    "pick": "the best stitch for budgets of MACs, params, latency, memory, or for a top-1",
+    "pick": "the best stitch for budgets, or for a top-1",
     "menu": "a few well-spaced stitches that are worth having",
     "report": "one page and figures from a run's curve",
     "extract": "one stitch of a run as a small plain model",

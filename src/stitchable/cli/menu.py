@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> None:
     from stitchable.evaluation.curve import read_curve
     from stitchable.evaluation.menu import build_menu
     from stitchable.evaluation.menu_file import write_menu
-    from stitchable.evaluation.menu_text import COLUMNS, describe_menu, table_rows
+    from stitchable.evaluation.menu_text import describe_menu, menu_table
     from stitchable.evaluation.outcomes import read_outcomes
     from stitchable.runs.folder import RunFolder
 
@@ -68,10 +68,7 @@ def run(words: Sequence[str]) -> None:
         print(json.dumps(menu.to_dict()))
         return
 
-    from stitchable.cli.display import table
-
-    table(COLUMNS, table_rows(menu), right=(1, 2, 3))
-    print("\n".join(describe_menu(menu)))
+    print("\n".join([*menu_table(menu), *describe_menu(menu)]))
     if measured is not None and measured.also:
         print(f"also measured: {list_conditions(measured.also)}")
     if arguments.out is not None:

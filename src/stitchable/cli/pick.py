@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from stitchable.cli.arguments import command_parser, parse
 from stitchable.cli.device_costs import add_condition, condition_given, measured_costs
@@ -30,7 +31,7 @@ def run(words: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--cheapest",
-        choices=[*BUDGETS, None],
+        type=Literal["macs", "params", "latency", "memory"] | None,
         default=None,
         help="Of what fits, the cheapest by this, and not the most accurate.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,7 +24,7 @@ class Axis:
         key: Its name in files, with the unit where there is one, such as ``"latency_ms"``.
         on_device: Whether a profile says what a stitch costs, and not the curve.
         show: Writes a cost for reading.
-        spell: Writes it unrounded, as ``parse`` reads it.
+        spell: Writes it as ``parse`` reads it, never rounded down: as a budget it holds the cost.
         parse: Reads what the user gives.
     """
 
@@ -59,7 +60,7 @@ AXES = {
             "latency_ms",
             True,
             format_milliseconds,
-            lambda cost: f"{cost!r}ms",
+            lambda cost: f"{math.ceil(cost * 1e4) / 1e4:g}ms",
             parse_milliseconds,
         ),
         Axis(

@@ -41,7 +41,7 @@ class Choice:
         cheaper: The next cheaper row on the front.
         dearer: The next dearer row on the front.
         basis: On what comparisons rest, see `stitchable.evaluation.evidence`.
-        condition: Under which latency and memory were taken; ``None`` where they were not.
+        condition: Under which latency and memory were taken; ``None`` where they are not known.
         percentile: Which latency counts.
         profile_error: Median relative error of the profile's predictions, where it is known.
         notes: What else there is to know, in sentences.

@@ -42,7 +42,7 @@ class Budget:
         return min(rows, key=lambda each: (each.costs[self.axis.name], each.row.index))
 
     def offer(self, each: PricedRow) -> str:
-        """A row's cost for reading, and unrounded for giving it as the next budget."""
+        """A row's cost for reading, and as it can be given as the next budget."""
         cost = each.costs[self.axis.name]
         return f"{self.axis.show(cost)} ({self.axis.spell(cost)})"
 
@@ -108,7 +108,7 @@ def nothing_fits(rows: Sequence[PricedRow], budgets: Sequence[Budget], target: T
         others = [other for other in limits if other is not limit]
         within = [each for each in rows if all(other.met(each) for other in others)]
         if within:
-            kept = "".join(f" with {other}" for other in others)
+            kept = f" with {' and '.join(map(str, others))}" if others else ""
             best = limit.nearest(within)
             ways.append(f"{limit.offer(best)}{kept}, by {best.row.stitch}")
     if not ways:

@@ -84,8 +84,8 @@ def build_menu(
     entries = _entries(chosen, aside, axis, evidence)
     if len(entries) < size:
         notes.append(
-            f"{size} entries were asked for; more than {len(entries)} would bring no budget nearer to the "
-            "best, since each has to be surely better than the one before"
+            f"{size} entries were asked for; these {len(entries)} serve budgets best, since each has to be "
+            "surely better than the one before"
         )
     return Menu(
         axis,
@@ -123,11 +123,12 @@ def _cloud(
         raise StitchError(f"No stitch reaches {top1:g} % top-1. The most is {most:.2f} %.")
     notes = []
     if len(known) < len(rows):
-        notes.append(f"{len(rows) - len(known)} stitches are not in the profile and were left out")
+        missing = len(rows) - len(known)
+        notes.append(f"left out, since they are not in the profile: {missing} of {len(rows)} stitches")
     if len(whole) < len(known):
         notes.append(
-            f"{len(known) - len(whole)} stitches saw fewer than {whole[0].row.images:,} images, since a race "
-            "stopped them; they were left out"
+            f"left out, since a race stopped them before they had seen {whole[0].row.images:,} images: "
+            f"{len(known) - len(whole)} stitches"
         )
     return cloud, notes
 

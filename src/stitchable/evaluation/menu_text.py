@@ -13,33 +13,39 @@ _GROUNDS = {
     "paired": "McNemar's test on the same images",
     "intervals": "Wilson's intervals, which do not overlap",
 }
-COLUMNS = ("stitch", "cost", "top-1", "gain", "")
+_COLUMNS = ("stitch", "cost", "top-1", "gain", "")
 
 
-def table_rows(menu: Menu) -> list[list[str]]:
-    """The entries as cells of a table with `COLUMNS`."""
-    return [_cells(each, menu.axis) for each in menu.entries]
+def menu_table(menu: Menu) -> list[str]:
+    """The entries as lines of a plain table, as wide as it has to be."""
+    cells = [_COLUMNS, *(_cells(each, menu.axis) for each in menu.entries)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if 0 < at < 4 else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
 
 
-def _cells(each: MenuEntry, axis: str) -> list[str]:
+def _cells(each: MenuEntry, axis: str) -> tuple[str, ...]:
     half = (each.top1_high - each.top1_low) / 2
-    gain, sure = "", ""
-    if each.gain is not None:
-        gain = format_points(each.gain.points)
-        sure = "surely better" if each.gain.surely and each.gain.points > 0 else "not surely better"
-        if each.gain.low is not None and each.gain.high is not None:
-            gain += f" ({format_points(each.gain.low)} to {format_points(each.gain.high)})"
     remarks = [f"anchor {each.anchor}"] if each.anchor else []
     remarks += [] if each.on_front else ["off the front"]
-    if sure == "not surely better":
-        remarks.append(sure)
-    return [
+    gain = ""
+    if each.gain is not None:
+        gain = format_points(each.gain.points)
+        if each.gain.low is not None and each.gain.high is not None:
+            gain += f" ({format_points(each.gain.low)} to {format_points(each.gain.high)})"
+        remarks += [] if each.gain.surely and each.gain.points > 0 else ["not surely better"]
+    return (
         each.stitch,
         AXES[axis].show(each.cost),
         f"{each.top1:.2f} % ± {half:.2f}",
         gain,
         ", ".join(remarks),
-    ]
+    )
 
 
 def describe_menu(menu: Menu) -> list[str]:
@@ -72,6 +78,6 @@ def describe_gap(gap: Gap, axis: str) -> str:
         return f"{place} nothing is better than {gap.stitch} ({gap.top1:.2f} %)"
     found = describe_comparison(gap.best_gain)
     return (
-        f"{place} nothing is surely better than {gap.stitch} ({gap.top1:.2f} %); the best measured there, "
-        f"{gap.best_stitch}, is {found}"
+        f"{place} nothing is surely better than {gap.stitch} ({gap.top1:.2f} %); the best measured there is "
+        f"{gap.best_stitch}, {found}"
     )

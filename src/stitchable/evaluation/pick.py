@@ -86,7 +86,7 @@ def pick(
     if evidence.stale:
         notes.append("the stored answers are not those of this curve; sweep again for paired comparisons")
     cheaper, dearer = _neighbours(chosen, whole, along, evidence)
-    used = {*needed, along} & {"latency", "memory"} and device is not None
+    profiled = device if "latency" in chosen.costs else None
     return Choice(
         chosen,
         {budget.axis.name: budget.most for budget in budgets},
@@ -97,9 +97,9 @@ def pick(
         cheaper,
         dearer,
         evidence.basis,
-        device.condition if used and device else None,
+        None if profiled is None else profiled.condition,
         percentile,
-        device.error if used and device else None,
+        None if profiled is None else profiled.error,
         tuple(notes),
     )
 
@@ -119,7 +119,9 @@ def _known(
             "The profile holds none of the curve's stitches. Measure again with 'stitchable profile'."
         )
     missing = len(rows) - len(known)
-    return known, [f"{missing} stitches are not in the profile and were left out"] if missing else []
+    return known, [
+        f"left out, since they are not in the profile: {missing} of {len(rows)} stitches"
+    ] if missing else []
 
 
 def _rank(each: PricedRow, objective: str) -> tuple[float, ...]:
@@ -174,5 +176,5 @@ def _neighbours(
 
 
 def _about_the_race(stopped: int, images: int, left_out: bool) -> str:
-    seen = f"{stopped} stitches saw fewer than {images:,} images, since a race stopped them"
-    return f"{seen}; they were left out" if left_out else f"{seen}; nothing else fits, so they count here"
+    what = "left out, since" if left_out else "chosen from, for nothing else fits, though"
+    return f"{what} a race stopped them before they had seen {images:,} images: {stopped} stitches"

@@ -17,8 +17,8 @@ def describe(choice: Choice) -> str:
         resnet20[0:5]+resnet56[17:27]: 92.90 % top-1 (92.38 to 93.39) on 10,000 images
         83.0 MMACs of 100.0 MMACs, 17.0 MMACs to spare
         more accurate: resnet56[0:27], 93.30 % at 126.8 MMACs
-        next cheaper on the front, resnet20[0:9] at 41.2 MMACs: surely better than that, by +1.20 points
-        (+0.79 to +1.61, p = 0.0001, the same 10,000 images)
+        next cheaper on the front: resnet20[0:9], 91.70 % at 41.2 MMACs; against it +1.20 points, surely
+        better (+0.79 to +1.61, p = 0.00012, the same 10,000 images)
     """
     row = choice.row
     lines = [
@@ -43,10 +43,13 @@ def describe(choice: Choice) -> str:
         if each is not None
     ]
     if choice.condition is not None:
-        known = (
-            "" if choice.profile_error is None else f"; predicted to {choice.profile_error:.1%} on the median"
+        costs = choice.priced.costs
+        error = choice.profile_error
+        off = "" if error is None else f"; predictions are {100 * error:.1f} % off on the median"
+        lines.append(
+            f"{choice.percentile} latency {AXES['latency'].show(costs['latency'])}, memory "
+            f"{AXES['memory'].show(costs['memory'])} on {describe_condition(choice.condition)}{off}"
         )
-        lines.append(f"{choice.percentile} latency on {describe_condition(choice.condition)}{known}")
     return "\n".join([*lines, *choice.notes])
 
 
@@ -67,9 +70,9 @@ def _costs(each: PricedRow, names: list[str]) -> str:
 
 
 def _neighbour(side: str, each: Neighbour, along: str) -> str:
-    cost = AXES[along].show(each.priced.costs[along])
+    row, cost = each.priced.row, AXES[along].show(each.priced.costs[along])
     found = describe_comparison(each.comparison)
-    return f"next {side} on the front, {each.priced.row.stitch} at {cost}: {found}"
+    return f"next {side} on the front: {row.stitch}, {row.top1:.2f} % at {cost}; against it {found}"
 
 
 def describe_comparison(found: Comparison) -> str:
@@ -77,13 +80,12 @@ def describe_comparison(found: Comparison) -> str:
 
     Example:
         >>> describe_comparison(Comparison(1.2, True, "paired", 0.79, 1.61, 0.00012, 10_000))
-        'surely better than that, by +1.20 points (+0.79 to +1.61, p = 0.00012, the same 10,000 images)'
+        '+1.20 points, surely better (+0.79 to +1.61, p = 0.00012, the same 10,000 images)'
         >>> describe_comparison(Comparison(-0.1, False, "intervals"))
-        'not surely worse than that, by −0.10 points (the intervals overlap)'
+        '−0.10 points, not sure (the intervals overlap)'
     """
-    words = "better" if found.points > 0 else "worse" if found.points < 0 else "other"
-    sure = "surely" if found.surely else "not surely"
-    return f"{sure} {words} than that, by {format_points(found.points)} points ({_ground(found)})"
+    sure = f"surely {'better' if found.points > 0 else 'worse'}" if found.surely else "not sure"
+    return f"{format_points(found.points)} points, {sure} ({_ground(found)})"
 
 
 def _ground(found: Comparison) -> str:

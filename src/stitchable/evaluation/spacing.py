@@ -72,9 +72,11 @@ def space_out(
     usable = _usable(len(cost), allowed, kept)
     least = _best(np.where(usable, losses, np.inf), size, np.maximum)[1]
     within = np.where(usable & (losses <= least), areas, np.inf)
-    chosen, area = _best(within, size, np.add)
-    whole = float(np.log(cost[-1] / cost[0]))
-    return Spacing(chosen, float(least), float(area) / whole if whole else 0.0)
+    chosen = _best(within, size, np.add)[0]
+    before = np.asarray(chosen)[np.searchsorted(chosen, np.arange(len(cost)), side="right") - 1]
+    lost, widths = gain - gain[before], np.diff(np.log(cost))
+    mean = float(np.average(lost[:-1], weights=widths)) if widths.size else 0.0
+    return Spacing(chosen, float(lost.max()), mean)
 
 
 def _edges(cost: NDArray[np.float64], gain: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

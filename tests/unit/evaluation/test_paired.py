@@ -59,7 +59,7 @@ def test_two_that_never_differ_have_the_closed_form(images):
 
 
 @given(counts=COUNTS, confidence=st.sampled_from([0.8, 0.95, 0.99]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_what_holds_for_all_counts(counts, confidence):
     first, second, _ = counts
     found = paired_difference(*answers(*counts), confidence=confidence)
@@ -77,7 +77,7 @@ def test_what_holds_for_all_counts(counts, confidence):
 
 
 @given(first=st.integers(0, 60), second=st.integers(0, 60))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_mcnemar_is_the_sum_of_binomial_coefficients(first, second):
     total, fewer = first + second, min(first, second)
     exact = min(1.0, 2 * sum(comb(total, k) for k in range(fewer + 1)) / 2**total)
