@@ -66,7 +66,7 @@ WITHOUT_TORCH = {
         "evaluation.gaps",
     ),
     *("evaluation.spacing", "evaluation.menu", "evaluation.menu_file", "evaluation.menu_text"),
-    *("evaluation.choice", "evaluation.pick_text"),
+    *("evaluation.choice", "evaluation.comparable", "evaluation.pick_text"),
     *(
         "data.augment",
         "training.options",

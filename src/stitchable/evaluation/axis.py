@@ -136,9 +136,3 @@ def price(
             costs["memory"] = measured.memory_bytes
         priced.append(PricedRow(row, costs))
     return priced
-
-
-def settled(rows: Sequence[PricedRow]) -> list[PricedRow]:
-    """The rows that saw the most images; a race stopped the others, whose accuracies do not compare."""
-    most = max((each.row.images for each in rows), default=0)
-    return [each for each in rows if each.row.images == most]

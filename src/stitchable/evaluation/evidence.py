@@ -64,7 +64,8 @@ class Evidence:
             raise StitchError(f"confidence is {confidence}. Give a share between 0 and 1, such as 0.95.")
         self.confidence = confidence
         self._outcomes = outcomes if outcomes is not None and _belongs(outcomes, rows) else None
-        self.stale = outcomes is not None and self._outcomes is None
+        stale = "the stored answers are not those of this curve; sweep again for paired comparisons"
+        self.notes = (stale,) if outcomes is not None and self._outcomes is None else ()
         self._rows = {} if outcomes is None else {stitch: at for at, stitch in enumerate(outcomes.stitches)}
         if self._outcomes is not None:
             self._right, self._seen = self._outcomes.right, self._outcomes.seen

@@ -97,12 +97,35 @@ class Target:
         return self._words(self.least)
 
 
-Limit = Budget | Target
+@dataclass(frozen=True)
+class Limits:
+    """All that a pick has to keep to."""
+
+    budgets: tuple[Budget, ...]
+    target: Target | None
+
+    @property
+    def each(self) -> tuple[Budget | Target, ...]:
+        """Budgets and target alike."""
+        return self.budgets if self.target is None else (*self.budgets, self.target)
+
+    def met(self, each: PricedRow) -> bool:
+        """Whether a row keeps to all of it."""
+        return all(limit.met(each) for limit in self.each)
+
+    def tightest(self, each: PricedRow) -> Budget:
+        """The budget of which a row uses the largest part; there must be one."""
+        return max(self.budgets, key=lambda budget: budget.excess(each))
+
+    def failure(self, each: PricedRow) -> tuple[float, float]:
+        """How far a row is from keeping to it: the largest excess, 1 at least, then the points it lacks."""
+        excess = max((budget.excess(each) for budget in self.budgets), default=1.0)
+        return max(excess, 1.0), 0.0 if self.target is None else self.target.shortfall(each)
 
 
-def nothing_fits(rows: Sequence[PricedRow], budgets: Sequence[Budget], target: Target | None) -> str:
+def nothing_fits(rows: Sequence[PricedRow], asked_for: Limits) -> str:
     """Say how far each limit must move while the others stay, or where that is no way, the least of all."""
-    limits: list[Limit] = [*budgets, *([] if target is None else [target])]
+    limits, budgets, target = asked_for.each, asked_for.budgets, asked_for.target
     ways = []
     for limit in limits:
         others = [other for other in limits if other is not limit]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import Percentile, PricedRow, axis_named, keyed, price, settled
+from stitchable.evaluation.axis import AXES, Percentile, PricedRow, keyed
+from stitchable.evaluation.comparable import comparable
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCosts
 from stitchable.evaluation.evidence import Evidence
@@ -15,7 +16,7 @@ from stitchable.evaluation.gaps import find_gaps
 from stitchable.evaluation.menu_file import Menu, MenuEntry
 from stitchable.evaluation.outcomes import Outcomes
 from stitchable.evaluation.pareto import front
-from stitchable.evaluation.spacing import space_out
+from stitchable.evaluation.spacing import Spacing, space_out
 
 
 def build_menu(
@@ -55,82 +56,63 @@ def build_menu(
     """
     if size < 1:
         raise StitchError(f"A menu of {size} entries is none. Give 1 or more.")
-    cloud, notes = _cloud(rows, axis, top1, price(rows, device, percentile=percentile))
-    costs = [each.costs[axis] for each in cloud]
-    on_front = front(costs, [each.row.top1 for each in cloud])
-    best = sorted(
-        (each for each, on in zip(cloud, on_front, strict=True) if on), key=lambda each: each.costs[axis]
-    )
-    aside = [each for each in cloud if keep_anchors and each.row.anchor and each not in best]
-    kept = [at for at, each in enumerate(best) if keep_anchors and each.row.anchor]
-    least = len({0, *kept}) + len(aside)
-    if size < least:
-        raise StitchError(
-            f"A menu of {size} does not hold the cheapest stitch and the anchors. Give {least} or more."
-        )
+    among = comparable(rows, [axis], device=device, percentile=percentile)
+    cloud = [each for each in among.whole if each.row.top1 >= top1]
+    if not cloud:
+        most = max(each.row.top1 for each in among.whole)
+        raise StitchError(f"No stitch reaches {top1:g} % top-1. The most is {most:.2f} %.")
+    on_front = front([each.costs[axis] for each in cloud], [each.row.top1 for each in cloud])
+    best = [each for each, on in zip(cloud, on_front, strict=True) if on]
+    best.sort(key=lambda each: each.costs[axis])
+    anchors = [each for each in cloud if keep_anchors and each.row.anchor]
     evidence = Evidence(rows, outcomes, confidence=confidence)
-    if evidence.stale:
-        notes.append("the stored answers are not those of this curve; sweep again for paired comparisons")
-    front_rows = [each.row for each in best]
-    allowed = np.array([evidence.surely_better(front_rows, row) for row in front_rows], dtype=bool)
-    spacing = space_out(
-        [each.costs[axis] for each in best],
-        [each.row.top1 for each in best],
-        size - len(aside),
-        allowed=allowed,
-        required=kept,
-    )
+    spacing = _spaced(best, anchors, size, axis, evidence)
     chosen = [best[at] for at in spacing.chosen]
-    entries = _entries(chosen, aside, axis, evidence)
+    entries = _entries(chosen, [each for each in anchors if each not in best], axis, evidence)
+    notes = [*among.notes, *evidence.notes]
+    if among.stopped:
+        notes.append(f"left out: {among.stopped}")
     if len(entries) < size:
         notes.append(
             f"{size} entries were asked for; these {len(entries)} serve budgets best, since each has to be "
             "surely better than the one before"
         )
     return Menu(
-        axis,
-        size,
-        entries,
-        find_gaps(chosen, cloud, axis, evidence, ratio=gap_ratio),
-        spacing.largest,
-        spacing.mean,
-        len(cloud),
-        len(best),
-        evidence.basis,
-        confidence,
-        device.condition if device is not None and axis_named(axis).on_device else None,
-        percentile,
-        tuple(notes),
+        axis=axis,
+        size=size,
+        entries=entries,
+        gaps=find_gaps(chosen, cloud, axis, evidence, ratio=gap_ratio),
+        largest_loss=spacing.largest,
+        mean_loss=spacing.mean,
+        cloud=len(cloud),
+        front=len(best),
+        basis=evidence.basis,
+        confidence=confidence,
+        condition=device.condition if device is not None and AXES[axis].on_device else None,
+        percentile=percentile,
+        notes=tuple(notes),
     )
 
 
-def _cloud(
-    rows: Sequence[CurveRow], axis: str, top1: float, priced: Sequence[PricedRow]
-) -> tuple[list[PricedRow], list[str]]:
-    """The rows that may be compared, and notes on the others."""
-    on_device = axis_named(axis).on_device
-    known = [each for each in priced if axis in each.costs]
-    if not known:
+def _spaced(
+    best: Sequence[PricedRow], anchors: Sequence[PricedRow], size: int, axis: str, evidence: Evidence
+) -> Spacing:
+    """Which points of the front to take; anchors that lie elsewhere take up a place each."""
+    required = [at for at, each in enumerate(best) if each in anchors]
+    aside = len(anchors) - len(required)
+    least = len({0, *required}) + aside
+    if size < least:
         raise StitchError(
-            f"No {axis} is known of any stitch of the curve. Measure it with 'stitchable profile'."
-            if on_device
-            else "The curve holds no rows to choose from. Measure one first with 'stitchable sweep'."
+            f"A menu of {size} does not hold the cheapest stitch and the anchors. Give {least} or more."
         )
-    whole = settled(known)
-    cloud = [each for each in whole if each.row.top1 >= top1]
-    if not cloud:
-        most = max(each.row.top1 for each in whole)
-        raise StitchError(f"No stitch reaches {top1:g} % top-1. The most is {most:.2f} %.")
-    notes = []
-    if len(known) < len(rows):
-        missing = len(rows) - len(known)
-        notes.append(f"left out, since they are not in the profile: {missing} of {len(rows)} stitches")
-    if len(whole) < len(known):
-        notes.append(
-            f"left out, since a race stopped them before they had seen {whole[0].row.images:,} images: "
-            f"{len(known) - len(whole)} stitches"
-        )
-    return cloud, notes
+    rows = [each.row for each in best]
+    return space_out(
+        [each.costs[axis] for each in best],
+        [row.top1 for row in rows],
+        size - aside,
+        allowed=np.array([evidence.surely_better(rows, row) for row in rows], dtype=bool),
+        required=required,
+    )
 
 
 def _entries(
@@ -143,16 +125,16 @@ def _entries(
         gain = None if before is None else evidence.compare(row, before.row)
         entries.append(
             MenuEntry(
-                row.stitch,
-                each.costs[axis],
-                row.top1,
-                row.top1_low,
-                row.top1_high,
-                row.images,
-                keyed(each.costs),
-                row.anchor,
-                on_front,
-                gain,
+                stitch=row.stitch,
+                cost=each.costs[axis],
+                top1=row.top1,
+                top1_low=row.top1_low,
+                top1_high=row.top1_high,
+                images=row.images,
+                costs=keyed(each.costs),
+                anchor=row.anchor,
+                on_front=on_front,
+                gain=gain,
             )
         )
         before = each if on_front else before

@@ -101,9 +101,9 @@ def mcnemar_exact(first: NDArray[np.integer], second: NDArray[np.integer]) -> ND
         first: Images on which only the first of a pair is right ``(pairs,)``.
         second: Images on which only the second is ``(pairs,)``.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr  # scipy.stats takes a second to import
 
-    tail = binom.cdf(np.minimum(first, second), first + second, 0.5)
+    tail = bdtr(np.minimum(first, second), first + second, 0.5)
     return np.minimum(1.0, 2 * np.asarray(tail, dtype=np.float64))
 
 

@@ -58,7 +58,7 @@ def test_many_at_once_are_each_mcnemar_s_test(answers, confidence):
 def test_without_answers_intervals_must_not_overlap(answers):
     _, rows = answers
     evidence = Evidence(rows, None)
-    assert (evidence.basis, evidence.stale) == ("intervals", False)
+    assert (evidence.basis, evidence.notes) == ("intervals", ())
     for than in rows:
         expected = [row.top1_low > than.top1_high for row in rows]
         assert evidence.surely_better(rows, than).tolist() == expected
@@ -76,7 +76,8 @@ def test_answers_of_another_sweep_are_not_used(answers):
     part = Outcomes(outcomes.stitches[1:], outcomes.labels, outcomes.predicted[1:], outcomes.confidence[1:])
     for other in (swapped, part):
         evidence = Evidence(rows, other)
-        assert (evidence.basis, evidence.stale) == ("intervals", True)
+        assert evidence.basis == "intervals"
+        assert "are not those of this curve" in evidence.notes[0]
     assert Evidence(rows[1:], part).basis == "paired"
 
 

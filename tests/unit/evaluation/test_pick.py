@@ -160,10 +160,10 @@ def test_what_a_race_stopped_is_chosen_last():
     assert choice.row is CURVE[1]
     assert choice.beyond is not None
     assert choice.beyond.row is CURVE[2]
-    assert "left out, since a race stopped them before they had seen 10,000 images: 1" in describe(choice)
+    assert "left out: stopped by a race before 10,000 images: 1 of 4 stitches" in describe(choice)
     only = pick([*CURVE[1:], stopped], macs=60_000_000)
     assert only.row is stopped
-    assert "for nothing else fits, though a race stopped them" in describe(only)
+    assert "chosen from, for nothing else fits: stopped by a race" in describe(only)
     assert "on 500 images" in describe(only)
 
 
@@ -171,7 +171,7 @@ def test_stitches_that_were_not_profiled():
     part = DeviceCosts(DEVICE.condition, {"net0[0:9]": DEVICE.stitches["net0[0:9]"]})
     choice = pick(CURVE, latency=20, device=part)
     assert choice.row is CURVE[0]
-    assert choice.notes == ("left out, since they are not in the profile: 2 of 3 stitches",)
+    assert choice.notes == ("left out, since not in the profile: 2 of 3 stitches",)
     assert pick(CURVE, macs=1e9, device=part).condition is None
     with pytest.raises(StitchError, match="holds none of the curve's stitches"):
         pick(CURVE, memory=20, device=DeviceCosts(Condition(), {}))
@@ -198,7 +198,7 @@ def test_refuses(arguments, message):
 
 
 def test_refuses_an_empty_curve():
-    with pytest.raises(StitchError, match="holds no rows to pick from"):
+    with pytest.raises(StitchError, match="holds no rows to choose from"):
         pick([], macs=1)
 
 
