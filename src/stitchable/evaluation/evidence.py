@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.outcomes import Outcomes
-from stitchable.evaluation.paired import mcnemar_exact, paired_outcomes
+from stitchable.evaluation.paired import difference_interval
 from stitchable.evaluation.statistics import wilson_interval
 
 Basis = Literal["paired", "intervals"]
@@ -81,20 +81,30 @@ class Evidence:
         if self._outcomes is None:
             lows, highs = zip(self._interval(a), self._interval(b), strict=True)
             return Comparison(a.top1 - b.top1, max(lows) > min(highs), "intervals")
-        found = paired_outcomes(self._outcomes, a.stitch, b.stitch, confidence=self.confidence)
-        surely = found.p_value < 1 - self.confidence
-        return Comparison(found.points, surely, "paired", found.low, found.high, found.p_value, found.images)
+        first, second = (int(count[0]) for count in self._told_apart([a], b))
+        images = int((self._seen[self._rows[a.stitch]] & self._seen[self._rows[b.stitch]]).sum())
+        low, high = difference_interval(first, second, images, confidence=self.confidence)
+        p_value = float(_mcnemar(np.array([first]), np.array([second]))[0])
+        surely = p_value < 1 - self.confidence
+        return Comparison(100 * (first - second) / images, surely, "paired", low, high, p_value, images)
 
     def surely_better(self, rows: Sequence[CurveRow], than: CurveRow) -> NDArray[np.bool_]:
         """Which of many rows are surely more accurate than one ``(rows,)``."""
         if self._outcomes is None:
             high = self._interval(than)[1]
             return np.array([self._interval(row)[0] > high for row in rows], dtype=bool)
+        first, second = self._told_apart(rows, than)
+        return np.asarray((_mcnemar(first, second) < 1 - self.confidence) & (first > second))
+
+    def _told_apart(
+        self, rows: Sequence[CurveRow], than: CurveRow
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """On how many images that both have seen only a row is right, and only ``than`` ``(rows,)``."""
         at, it = [self._rows[row.stitch] for row in rows], self._rows[than.stitch]
         right, seen = self._right[at], self._seen[at]
         first = (right & (self._seen[it] & ~self._right[it])).sum(1)
         second = (seen & ~right & self._right[it]).sum(1)
-        return np.asarray((mcnemar_exact(first, second) < 1 - self.confidence) & (first > second))
+        return first, second
 
     def _interval(self, row: CurveRow) -> tuple[float, float]:
         key = row.top1, row.images
@@ -117,3 +127,11 @@ def _belongs(outcomes: Outcomes, rows: Sequence[CurveRow]) -> bool:
         and abs(found[row.stitch][0] - row.top1) < _ROUNDING
         for row in rows
     )
+
+
+def _mcnemar(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`stitchable.evaluation.paired.mcnemar` of many pairs at once."""
+    from scipy.special import bdtr
+
+    tail = bdtr(np.minimum(first, second), first + second, 0.5)
+    return np.minimum(1.0, 2 * np.asarray(tail, dtype=np.float64))

@@ -1,146 +1,162 @@
-"""Two stitches on the same images: the difference of their accuracies, and how sure it is."""
+"""Two stitches on the same images: exact test, and interval of the difference."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
-
-import numpy as np
-from numpy.typing import NDArray
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
+from stitchable.evaluation.outcomes import Outcomes
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """By how much one stitch is more accurate than another on the same images.
+class Comparison:
+    """What changes when one stitch is replaced by another, on the images that both saw.
 
     Attributes:
-        points: Accuracy of the first less that of the second, in percentage points.
-        low: Lower end of Tango's score interval for it, in points.
-        high: Upper end, in points.
-        p_value: Of McNemar's exact test that both are equally accurate, two-sided.
-        images: Number of images that both have seen.
+        images: Number of these images.
+        gained: Images that the first got wrong and the second gets right.
+        lost: Images that the first got right and the second gets wrong.
+        changed: Images whose predicted class differs, for better or worse or neither.
+        difference: Top-1 of the second minus that of the first, in percentage points.
+        low: Lower end of the 95 % interval of the difference, points; see `difference_interval`.
+        high: Its upper end.
+        p_value: Of the hypothesis that both are equally accurate; see `mcnemar`.
     """
 
-    points: float
+    images: int
+    gained: int
+    lost: int
+    changed: int
+    difference: float
     low: float
     high: float
     p_value: float
-    images: int
 
 
-def paired_difference(
-    right_a: NDArray[np.bool_], right_b: NDArray[np.bool_], *, confidence: float = 0.95
-) -> PairedDifference:
-    """Compare two stitches by their answers to the same images.
+def compare(outcomes: Outcomes, first: str, second: str) -> Comparison:
+    """Compare two stitches image by image.
 
-    Only the images on which exactly one of the two is right tell them apart: ``b`` where the first is, ``c``
-    where the second is. McNemar's exact test asks whether ``b`` of ``b + c`` fair coins is likely. Tango's
-    interval holds every difference that the score test of that difference does not reject, so it keeps its
-    coverage where ``b + c`` is small, and it excludes 0 where ``|b − c| > z · sqrt(b + c)``.
+    Images are counted in pairs, so what makes an image hard for both drops out: the difference is known far
+    better than the two accuracies are.
 
     Args:
-        right_a: Whether the first stitch was right ``(images,)``, bool.
-        right_b: Whether the second one was ``(images,)``, bool.
-        confidence: Two-sided coverage of the interval, between 0 and 1.
+        outcomes: The answers of both.
+        first: Text id of the stitch that is replaced.
+        second: Text id of the one that replaces it.
 
     Raises:
-        StitchError: The arrays are empty or differ in shape, or ``confidence`` is out of its range.
+        StitchError: One was not measured, or no image was shown to both.
+    """
+    rows = [outcomes.row(first), outcomes.row(second)]
+    both = outcomes.seen[rows].all(0)
+    images = int(both.sum())
+    if images == 0:
+        raise StitchError(
+            f"{first} and {second} have seen no image in common. Sweep both on the same images."
+        )
+    was, now = outcomes.predicted[rows][:, both]
+    was_right, now_right = outcomes.right[rows][:, both]
+    gained, lost = int((now_right & ~was_right).sum()), int((was_right & ~now_right).sum())
+    low, high = difference_interval(gained, lost, images)
+    return Comparison(
+        images,
+        gained,
+        lost,
+        int((was != now).sum()),
+        100 * (gained - lost) / images,
+        low,
+        high,
+        mcnemar(gained, lost),
+    )
 
-    Source: Q. McNemar 1947, Psychometrika 12; T. Tango 1998, "Equivalence test and confidence interval for
-    the difference in proportions for the paired-sample design", Statistics in Medicine 17.
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Exact two-sided McNemar test: the p-value of equal accuracy, 0 to 1.
+
+    Images on which both are right, or both wrong, say nothing. Of the others each is as likely a gain as a
+    loss if both stitches are equally accurate, so the gains are binomial with p = 1/2.
+
+    Args:
+        gained: Images that the first got wrong and the second right.
+        lost: Images that the first got right and the second wrong.
+
+    Raises:
+        StitchError: A number is negative.
+
+    Source: Q. McNemar 1947, "Note on the sampling error of the difference between correlated proportions or
+    percentages", Psychometrika 12; computed by ``scipy.stats.binomtest``.
 
     Example:
-        >>> import numpy as np
-        >>> first = np.repeat([True, True, False, False], [900, 30, 10, 60])
-        >>> second = np.repeat([True, False, True, False], [900, 30, 10, 60])
-        >>> found = paired_difference(first, second)
-        >>> f"{found.points:.2f} ({found.low:.2f} to {found.high:.2f}), p = {found.p_value:.4f}"
-        '2.00 (0.80 to 3.36), p = 0.0022'
+        >>> mcnemar(1, 7) == 2 * (1 + 8) / 2**8
+        True
     """
-    if right_a.shape != right_b.shape or right_a.ndim != 1 or not right_a.size:
-        raise StitchError(
-            f"Answers of shapes {right_a.shape} and {right_b.shape} do not pair up. Give one truth value per "
-            "image, on the same images, and one image at least."
-        )
-    if not 0 < confidence < 1:
-        raise StitchError(f"confidence is {confidence}. Give a share between 0 and 1, such as 0.95.")
-    images = int(right_a.size)
-    first = int(np.count_nonzero(right_a & ~right_b))
-    second = int(np.count_nonzero(right_b & ~right_a))
-    low, high = tango_interval(first, second, images, confidence=confidence)
-    p_value = float(mcnemar_exact(np.array([first]), np.array([second]))[0])
-    return PairedDifference(100 * (first - second) / images, 100 * low, 100 * high, p_value, images)
+    _check(gained, lost, max(gained + lost, 1))
+    if gained + lost == 0:
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(gained, gained + lost, 0.5).pvalue)
 
 
-def paired_outcomes(outcomes: Outcomes, a: str, b: str, *, confidence: float = 0.95) -> PairedDifference:
-    """`paired_difference` of two stitches on the images that both have seen.
+def difference_interval(
+    gained: int, lost: int, images: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Tango's score interval for the difference of two accuracies on the same images.
+
+    It is to pairs what Wilson's interval is to one accuracy: it holds the differences Δ with
+    ``|gained − lost − n Δ| ≤ z · sqrt(n (2 q + Δ (1 − Δ)))``, where q is the most likely share of losses if
+    the difference is Δ. It stays within ±100 points and does not shrink to a point.
+
+    Args:
+        gained: Images that the first got wrong and the second right.
+        lost: Images that the first got right and the second wrong.
+        images: All images, at least 1, taken as independent draws.
+        confidence: Two-sided coverage, between 0 and 1.
+
+    Returns:
+        Lower and upper end, in percentage points.
 
     Raises:
-        StitchError: One was not measured, or they have seen no image in common.
+        StitchError: A number is out of its range.
+
+    Source: T. Tango 1998, "Equivalence test and confidence interval for the difference in proportions for
+    the paired-sample design", Statistics in Medicine 17.
+
+    Example:
+        >>> [round(end, 1) for end in difference_interval(1, 7, 21)]
+        [-51.7, -2.6]
     """
-    rows = outcomes.row(a), outcomes.row(b)
-    both = np.logical_and.reduce([np.not_equal(outcomes.predicted[row], NOT_SEEN) for row in rows])
-    if not both.any():
-        raise StitchError(f"{a} and {b} have seen no image in common. Measure both with 'stitchable sweep'.")
-    right_a, right_b = (np.equal(outcomes.predicted[row], outcomes.labels)[both] for row in rows)
-    return paired_difference(right_a, right_b, confidence=confidence)
+    _check(gained, lost, images)
+    if not 0 < confidence < 1:
+        raise StitchError(f"confidence is {confidence}. Give a share between 0 and 1, such as 0.95.")
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + confidence) / 2))
+    # By symmetry the upper end is the lower one of the reverse, with its sign changed.
+    return 100 * _lower_end(gained, lost, images, z), -100 * _lower_end(lost, gained, images, z)
 
 
-def mcnemar_exact(first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Two-sided p-values of McNemar's exact test, for many pairs at once.
+def _lower_end(gained: int, lost: int, images: int, z: float) -> float:
+    from scipy.optimize import brentq
 
-    Of ``n = first + second`` images that tell two stitches apart each favours either one with probability
-    1/2: ``p = min(1, 2 · P(Binomial(n, 1/2) ≤ min(first, second)))``. It is 1 where ``n`` is 0.
+    def excess(difference: float) -> float:
+        half_b = ((2 * images - gained + lost) * difference - gained - lost) / 2
+        product = 2 * images * lost * difference * (1 - difference)
+        share = (math.sqrt(max(half_b**2 + product, 0.0)) - half_b) / (2 * images)
+        variance = images * max(2 * share + difference * (1 - difference), 0.0)
+        return gained - lost - images * difference - z * math.sqrt(variance)
 
-    Args:
-        first: Images on which only the first of a pair is right ``(pairs,)``.
-        second: Images on which only the second is ``(pairs,)``.
-    """
-    from scipy.special import bdtr  # scipy.stats takes a second to import
-
-    tail = bdtr(np.minimum(first, second), first + second, 0.5)
-    return np.minimum(1.0, 2 * np.asarray(tail, dtype=np.float64))
-
-
-def tango_interval(first: int, second: int, images: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Tango's score interval for the difference of two paired shares, as fractions of 1.
-
-    Args:
-        first: Images on which only the first is right.
-        second: Images on which only the second is.
-        images: All images.
-        confidence: Two-sided coverage.
-    """
-    quantile = NormalDist().inv_cdf((1 + confidence) / 2)
-    estimate = (first - second) / images
-    low = _where(lambda at: _score(at, first, second, images) < quantile, -1.0, estimate)
-    high = _where(lambda at: _score(at, first, second, images) <= -quantile, estimate, 1.0)
-    return low, high
+    estimate = (gained - lost) / images
+    if estimate == -1:
+        return -1.0
+    # At the estimate itself the variance may vanish, which would pass for a root.
+    return float(brentq(excess, -1.0, estimate - 1e-9, xtol=1e-12))
 
 
-def _score(difference: float, first: int, second: int, images: int) -> float:
-    """Tango's statistic: how many standard errors the counts lie above a supposed ``difference``.
-
-    The standard error is that of the likeliest shares which differ by so much; the smaller of the two
-    discordant shares is the larger root of a quadratic.
-    """
-    linear = (2 * images - first + second) * difference - first - second
-    constant = -second * difference * (1 - difference)
-    root = math.sqrt(max(linear * linear - 8 * images * constant, 0.0))
-    share = (root - linear) / (4 * images)
-    variance = images * (2 * share + difference * (1 - difference))
-    above = first - second - images * difference
-    return above / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, above)
-
-
-def _where(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """The place in ``[low, high]`` from which on a condition holds, by halving."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+def _check(gained: int, lost: int, images: int) -> None:
+    if gained < 0 or lost < 0 or gained + lost > images or images < 1:
+        raise StitchError(
+            f"{gained} images gained and {lost} lost of {images} is no count. Give at least one image, and "
+            "numbers from 0 that make no more than the images."
+        )

@@ -11,7 +11,7 @@ from stitchable.evaluation.curve import CurveRow, write_curve
 from stitchable.evaluation.device_cost import Condition, DeviceCost, DeviceCosts, write_device_costs
 from stitchable.evaluation.menu_file import read_menu
 from stitchable.evaluation.outcomes import Outcomes, write_outcomes
-from stitchable.evaluation.paired import tango_interval
+from stitchable.evaluation.paired import difference_interval
 from stitchable.evaluation.statistics import wilson_interval
 from stitchable.runs.folder import RunFolder
 from stitchable.units import format_points
@@ -61,7 +61,7 @@ def profiled(folder):
 
 
 def paired_ends(first, second):
-    low, high = (format_points(100 * end) for end in tango_interval(first, second, IMAGES))
+    low, high = (format_points(end) for end in difference_interval(first, second, IMAGES))
     return f"{low} to {high}"
 
 

@@ -6,6 +6,7 @@ from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.evidence import Evidence
 from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
+from stitchable.evaluation.paired import compare
 from stitchable.evaluation.statistics import wilson_interval
 
 
@@ -53,6 +54,10 @@ def test_many_at_once_are_each_mcnemar_s_test(answers, confidence):
             found = evidence.compare(row, than)
             assert (found.surely and found.points > 0) == better
             assert found.images == (300 if 2 in (row.index, it) else 400)
+            one = compare(outcomes, than.stitch, row.stitch)
+            assert (found.points, found.p_value) == pytest.approx((one.difference, one.p_value))
+            if confidence == 0.95:
+                assert (found.low, found.high) == (one.low, one.high)
 
 
 def test_without_answers_intervals_must_not_overlap(answers):
