@@ -57,16 +57,7 @@ ALLOWED["stitchable"] = set(TABLE) - {"report", "runs", "demo", "cli", "__main__
 WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
-    *("evaluation.outcomes", "evaluation.device_cost", "evaluation.paired"),
-    *(
-        "evaluation.axis",
-        "evaluation.condition",
-        "evaluation.evidence",
-        "evaluation.limits",
-        "evaluation.gaps",
-    ),
-    *("evaluation.spacing", "evaluation.menu", "evaluation.menu_file", "evaluation.menu_text"),
-    *("evaluation.choice", "evaluation.comparable", "evaluation.pick_text"),
+    *("evaluation.outcomes", "evaluation.device_cost"),
     *(
         "data.augment",
         "training.options",
@@ -77,6 +68,9 @@ WITHOUT_TORCH = {
         "runs.config",
         "runs.folder",
     ),
+    *(f"evaluation.{name}" for name in ("axis", "condition", "comparable", "evidence", "limits", "choice")),
+    *(f"evaluation.{name}" for name in ("pick_text", "spacing", "gaps", "menu", "menu_file", "menu_text")),
+    *("evaluation.paired",),
 }
 
 

@@ -21,9 +21,9 @@ COMMANDS = {
     "fit": "join anchors and initialise the stitching layers: a new run",
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
-    "pick": "the best stitch for budgets, or for a top-1",
-    "menu": "a few well-spaced stitches that are worth having",
+    "pick": "the best stitch for a budget",
     "report": "one page and figures from a run's curve",
+    "menu": "a few well-spaced stitches that are worth having",
     "extract": "one stitch of a run as a small plain model",
 }
 
