@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
 from stitchable.errors import StitchError, nearest
@@ -13,6 +13,17 @@ from stitchable.evaluation.device_cost import DeviceCosts
 from stitchable.units import format_count, format_milliseconds, parse_bytes, parse_count, parse_milliseconds
 
 Percentile = Literal["p50", "p95"]
+
+
+def rounded(value: float, way: str) -> str:
+    """A number with four decimals at most, rounded one way, so that it holds as a limit.
+
+    Example:
+        >>> from decimal import ROUND_FLOOR
+        >>> rounded(1234.56781, ROUND_CEILING), rounded(1234.56789, ROUND_FLOOR), rounded(7.0, ROUND_CEILING)
+        ('1234.5679', '1234.5678', '7')
+    """
+    return f"{Decimal(repr(float(value))).quantize(Decimal('0.0001'), way):f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ AXES = {
             "latency_ms",
             True,
             format_milliseconds,
-            lambda cost: f"{math.ceil(cost * 1e4) / 1e4:g}ms",
+            lambda cost: f"{rounded(cost, ROUND_CEILING)}ms",
             parse_milliseconds,
         ),
         Axis(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_FLOOR
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import Axis, PricedRow
+from stitchable.evaluation.axis import Axis, PricedRow, rounded
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Target:
     def offer(self, each: PricedRow) -> str:
         """What a row reaches, and the same rounded down, for giving it as the next target."""
         reach = self.reach(each)
-        return f"{self._words(reach)} ({math.floor(reach * 1e4) / 1e4:g})"
+        return f"{self._words(reach)} ({rounded(reach, ROUND_FLOOR)})"
 
     def _words(self, top1: float) -> str:
         return f"{top1:.2f} % top-1{' surely' if self.sure else ''}"

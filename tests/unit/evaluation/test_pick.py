@@ -1,4 +1,5 @@
 import json
+import re
 from math import isclose
 
 import numpy as np
@@ -12,6 +13,7 @@ from stitchable.evaluation.device_cost import Condition, DeviceCost, DeviceCosts
 from stitchable.evaluation.outcomes import Outcomes
 from stitchable.evaluation.pick import pick
 from stitchable.evaluation.pick_text import describe
+from stitchable.units import parse_milliseconds
 
 BUDGET = st.one_of(st.none(), st.integers(1, 9))
 NAMES = ("latency", "memory", "macs", "params")
@@ -250,6 +252,22 @@ def test_the_budget_named_can_be_met(curve, macs, params):
     if not within_params and not within_macs:
         assert f"({min(row.macs for row in rows)})" in text
         assert f"({min(row.params for row in rows)})" in text
+
+
+@given(latency=st.floats(1e-5, 1e5), top1=st.floats(1.5, 99.5), sure=st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_what_is_named_fits_when_it_is_asked_for(latency, top1, sure):
+    rows = [row(0, 1, 1, top1)]
+    device = DeviceCosts(Condition(), {"net0[0:9]": DeviceCost(latency, latency, 1)})
+    with pytest.raises(StitchError) as error:
+        pick(rows, latency=1e-6, device=device)
+    named = re.search(r"\(([\d.]+ms)\)", str(error.value))[1]
+    assert pick(rows, latency=parse_milliseconds(named), device=device).row is rows[0]
+    if top1 > 2.5:
+        with pytest.raises(StitchError) as error:
+            pick(rows, top1=100, sure=sure)
+        named = re.search(r"\(([\d.]+)\)", str(error.value))[1]
+        assert pick(rows, top1=float(named), sure=sure).row is rows[0]
 
 
 def test_in_words():
