@@ -54,7 +54,8 @@ def describe_menu(menu: Menu) -> list[str]:
     lines = [
         f"{len(menu.entries)} of {menu.cloud} stitches, {menu.front} of which lie on the front of top-1 "
         f"against {menu.axis}, on {menu.entries[0].images:,} images",
-        f"each surely better than the one before: {_GROUNDS[menu.basis]}, {100 * menu.confidence:g} % each",
+        f"each surely better than the one before, unless marked: {_GROUNDS[menu.basis]}, "
+        f"{100 * menu.confidence:g} % each",
         f"from {show(menu.entries[0].cost)} up a budget loses at most {menu.largest_loss:.2f} points against "
         f"the best of all, {menu.mean_loss:.2f} on average",
     ]

@@ -47,7 +47,7 @@ def test_each_entry_is_surely_better_than_the_one_before():
     assert chosen(menu) == ["small[0:9]", "net3[0:9]", "net5[0:9]"]
     assert (menu.largest_loss, menu.cloud, menu.front, menu.basis) == (2.5, 8, 6, "intervals")
     assert [each.gain and each.gain.surely for each in menu.entries] == [None, True, True]
-    assert "8 entries were asked for; these 3 serve budgets best" in menu.notes[0]
+    assert "8 asked for, 3 worth having" in menu.notes[0]
 
 
 def test_paired_answers_tell_more_apart():
