@@ -74,8 +74,8 @@ def build_menu(
         notes.append(f"left out: {among.stopped}")
     if len(entries) < size:
         notes.append(
-            f"{size} asked for, {len(entries)} worth having: each has to be surely better than the one before; "
-            "more images, or a lower --confidence, tell more apart"
+            f"{size} asked for, {len(entries)} worth having: each has to be surely better than the one "
+            "before; more images, or a lower --confidence, tell more apart"
         )
     return Menu(
         axis=axis,

@@ -332,20 +332,16 @@ OPTIONS = {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "sweep."))),
         *("seed", "device", "trust_code", "weights"),
     },
-    "pick": {
-        *("macs", "params", "latency", "memory", "top1", "sure", "cheapest", "format"),
-        *("batch", "runtime", "dtype", "threads", "device", "percentile"),
-    },
-    "menu": {
-        *("size", "axis", "keep_anchors", "top1", "confidence", "gap", "out", "format"),
-        *("batch", "runtime", "dtype", "threads", "device", "percentile"),
-    },
+    "pick": {"macs", "params", "format"},
     "report": {"title", "stitch"},
     "extract": {
         *(key for key in keys(RunConfig()) if key.startswith("data.")),
         *("stitch", "out", "trust_code", "device", "sweep.batch_size", "sweep.calibration_images"),
     },
 }
+CONDITION = {"batch", "runtime", "dtype", "threads", "device", "percentile"}
+OPTIONS["pick"] |= {"latency", "memory", "top1", "sure", "cheapest", *CONDITION}
+OPTIONS["menu"] = {"size", "axis", "keep_anchors", "top1", "confidence", "gap", "out", "format", *CONDITION}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
