@@ -68,6 +68,9 @@ WITHOUT_TORCH = {
         "runs.config",
         "runs.folder",
     ),
+    *(f"evaluation.{name}" for name in ("axis", "condition", "comparable", "evidence", "limits", "choice")),
+    *(f"evaluation.{name}" for name in ("pick_text", "spacing", "gaps", "menu", "menu_file", "menu_text")),
+    *("evaluation.paired",),
 }
 
 

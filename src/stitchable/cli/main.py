@@ -23,6 +23,7 @@ COMMANDS = {
     "sweep": "measure accuracy against cost for every stitch of a run",
     "pick": "the best stitch for a budget",
     "report": "one page and figures from a run's curve",
+    "menu": "a few well-spaced stitches that are worth having",
     "extract": "one stitch of a run as a small plain model",
 }
 
