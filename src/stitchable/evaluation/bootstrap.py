@@ -20,8 +20,9 @@ def front_probability(
 
     A sample holds as many images as there are, drawn with replacement, the same for all stitches: what they
     share, such as an image that is hard for all, moves them together as it would in another test set. In each
-    sample the front is that of `stitchable.evaluation.pareto.front`, ties included. Of two stitches that have
-    not seen the same images, those count that both saw.
+    sample the front is that of `stitchable.evaluation.pareto.front`, ties included. A stitch that was shown
+    only some of the images, since it was off the front, is compared on these with all that saw them too, and
+    beats none that saw more.
 
     Args:
         macs: Cost of each stitch of ``outcomes``, in any unit.
@@ -48,43 +49,25 @@ def front_probability(
     order = np.argsort(costs, kind="stable")  # equal costs stay in the order given, which decides ties
     starts = np.flatnonzero(np.append(True, costs[order][1:] != costs[order][:-1]))
     right, seen = outcomes.right[order], outcomes.seen[order]
-    meetings = list(_meetings(seen))
     on_front = np.zeros(count)
+    groups = _groups(seen)
     for weights in _weights(images, draws, seed, width=max(images, count)):
-        beaten = np.zeros((len(weights), count), np.bool_)
-        beaten[:, ~seen.any(1)] = True
-        for shared, one, other in meetings:
-            both = one | other
+        for members, shown in groups:
+            rivals = np.flatnonzero(seen[:, shown].all(1))
             accuracy = np.full((len(weights), count), -1.0)
-            # Whole numbers below 2²⁴ are exact in float32, and so are equal accuracies equal.
-            drawn = weights[:, shared]
-            found = drawn @ right[np.ix_(both, shared)].T.astype(weights.dtype)
-            total = drawn.sum(1, dtype=np.float64)[:, None]
-            accuracy[:, both] = np.divide(found, total, out=np.full(found.shape, -1.0), where=total > 0)
-            beaten |= one & _beaten_by(np.where(other, accuracy, -1.0), accuracy, starts)
-            if one is not other:
-                beaten |= other & _beaten_by(np.where(one, accuracy, -1.0), accuracy, starts)
-        on_front += (~beaten).sum(0)
+            accuracy[:, rivals] = _accuracy(weights[:, shown], right[np.ix_(rivals, shown)])
+            on_front[members] += (~_beaten(accuracy, starts)[:, members]).sum(0)
     probability = np.empty(count)
     probability[order] = on_front / draws
     return probability
 
 
-def _meetings(
-    seen: NDArray[np.bool_],
-) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Images that two groups of stitches both saw, and who is in each; those of a group saw the same."""
-    packed = np.packbits(seen, axis=1)
+def _groups(seen: NDArray[np.bool_]) -> list[tuple[list[int], NDArray[np.bool_]]]:
+    """Stitches that were shown the same images, and which; none that was shown none."""
     groups: dict[bytes, list[int]] = {}
-    for place, row in enumerate(packed):
+    for place, row in enumerate(np.packbits(seen, axis=1)):
         groups.setdefault(row.tobytes(), []).append(place)
-    members = [np.isin(np.arange(len(seen)), places) for places in groups.values()]
-    images = [seen[places[0]] for places in groups.values()]
-    for i in range(len(members)):
-        for j in range(i, len(members)):
-            shared = images[i] & images[j]
-            if shared.any():
-                yield shared, members[i], members[j]
+    return [(places, seen[places[0]]) for places in groups.values() if seen[places[0]].any()]
 
 
 def _weights(images: int, draws: int, seed: int, *, width: int) -> Iterator[NDArray[np.floating]]:
@@ -99,16 +82,26 @@ def _weights(images: int, draws: int, seed: int, *, width: int) -> Iterator[NDAr
         yield np.bincount(drawn.ravel(), minlength=size * images).reshape(size, images).astype(dtype)
 
 
-def _beaten_by(
-    others: NDArray[np.float64], accuracy: NDArray[np.float64], starts: NDArray[np.intp]
-) -> NDArray[np.bool_]:
-    """Who is beaten by one of ``others`` ``(samples, stitches)``; columns go from cheap to dear.
+def _accuracy(weights: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of right answers in each sample ``(samples, stitches)``; −1 in samples of no image."""
+    # Whole numbers below 2²⁴ are exact in float32, and so equal accuracies are equal.
+    total = weights.sum(1, dtype=np.float64)[:, None]
+    found = np.empty((len(weights), len(right)))
+    block = max(1, _CHUNK_BYTES // (4 * right.shape[1]))
+    for start in range(0, len(right), block):
+        rows = slice(start, start + block)
+        found[:, rows] = weights @ right[rows].T.astype(weights.dtype)
+    return np.divide(found, total, out=np.full(found.shape, -1.0), where=total > 0)
+
+
+def _beaten(accuracy: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Who is off the front in each sample ``(samples, stitches)``; columns go from cheap to dear.
 
     An earlier column beats what is not more accurate; a later one of the same cost (a group of columns begins
     at each of ``starts``) what is less so. Accuracies below 0 beat nobody and are not beaten.
     """
-    before = np.maximum.accumulate(others, axis=1)
-    before = np.concatenate([np.full((len(others), 1), -1.0), before[:, :-1]], axis=1)
-    sizes = np.diff(starts, append=others.shape[1])
-    alike = np.repeat(np.maximum.reduceat(others, starts, axis=1), sizes, axis=1)
+    before = np.maximum.accumulate(accuracy, axis=1)
+    before = np.concatenate([np.full((len(before), 1), -1.0), before[:, :-1]], axis=1)
+    sizes = np.diff(starts, append=accuracy.shape[1])
+    alike = np.repeat(np.maximum.reduceat(accuracy, starts, axis=1), sizes, axis=1)
     return (accuracy >= 0) & ((accuracy <= before) | (accuracy < alike))

@@ -88,7 +88,7 @@ def _check_same_images(runs: Sequence[RunFolder]) -> None:
     kept = [run for run in runs if run.latest_outcomes.is_file()]
     labels = [read_outcomes(run.latest_outcomes).labels for run in kept]
     for run, each in zip(kept[1:], labels[1:], strict=True):
-        if not np.array_equal(each, labels[0]):
+        if not np.array_equal(np.sort(each), np.sort(labels[0])):
             raise StitchError(
                 f"{kept[0].path} and {run.path} were measured on different images: their labels differ. "
                 "Sweep all on the same."
