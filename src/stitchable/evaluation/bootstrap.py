@@ -91,7 +91,7 @@ def _accuracy(weights: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArra
     for start in range(0, len(right), block):
         rows = slice(start, start + block)
         found[:, rows] = weights @ right[rows].T.astype(weights.dtype)
-    return np.divide(found, total, out=np.full(found.shape, -1.0), where=total > 0)
+    return np.where(total > 0, found / np.maximum(total, 1), -1.0)
 
 
 def _beaten(accuracy: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.bool_]:

@@ -14,6 +14,9 @@ from stitchable.report.axis import by_cost
 LIKELY = 0.2
 """Share of samples from which a stitch off the front is worth naming."""
 
+SURE = "more accurate"
+"""The verdict of a test that is below 0.05."""
+
 LARGEST_HEAT_MAP = 12
 """Stitches that are compared with each other; of a longer front so many, evenly spread."""
 
@@ -67,7 +70,7 @@ def certainty(rows: Sequence[CurveRow]) -> Certainty | None:
     likely = [row for row in rows if not row.on_front and (row.front_probability or 0) >= LIKELY]
     likely.sort(key=lambda row: (-(row.front_probability or 0), row.index))
     of_stitch = {row.stitch: row for row in rows}
-    steps = [row for row in by_cost(rows) if row.on_front and row.gain_over in of_stitch]
+    steps = [row for row in by_cost(rows) if row.on_front and row.gain_over in of_stitch and _compared(row)]
     ends = [0.0, *(end for row in steps for end in (row.gain_low, row.gain_high) if end is not None)]
     pad = 0.06 * (max(ends) - min(ends) or 1)
     bottom, top = min(ends) - pad, max(ends) + pad
@@ -86,14 +89,18 @@ def certainty(rows: Sequence[CurveRow]) -> Certainty | None:
         )
         for row in steps
     )
-    sure = sum((step.row.gain_p or 0) < 0.05 for step in drawn)
+    sure = sum(step.verdict == SURE for step in drawn)
     return Certainty(drawn, sure, place(0), bottom, top, tuple(likely[:6]))
+
+
+def _compared(row: CurveRow) -> bool:
+    return None not in (row.gain, row.gain_low, row.gain_high, row.gain_p, row.churn, row.negative_flips)
 
 
 def _verdict(row: CurveRow) -> str:
     if row.gain_p is None or row.gain_p >= 0.05:
         return "may be equal"
-    return "more accurate" if (row.gain or 0) > 0 else "less accurate"
+    return SURE if (row.gain or 0) > 0 else "less accurate"
 
 
 def spread_front(rows: Sequence[CurveRow]) -> list[str]:

@@ -46,7 +46,7 @@ def compare_seeds(runs: Sequence[RunFolder]) -> tuple[list[int], list[SeedsRow]]
     if len(runs) < 2:
         raise StitchError(f"{len(runs)} run shows no spread. Give two or more that differ in --seed.")
     configs = [run.read_config() for run in runs]
-    seeds = [int(config.get("seed", 0)) for config in configs]
+    seeds = [config.get("seed", 0) for config in configs]
     for place, run in enumerate(runs[1:], start=1):
         if seeds[place] in seeds[:place]:
             twin = runs[seeds.index(seeds[place])]

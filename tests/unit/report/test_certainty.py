@@ -84,7 +84,11 @@ def test_a_worse_neighbour_is_called_so(make_rows: MakeRows) -> None:
     ]
     found = certainty(rows)
     assert found
-    assert found.steps[0].verdict == "less accurate"
+    assert (found.steps[0].verdict, found.sure) == ("less accurate", 0)
+    rows = [replace(row, gain_p=None) for row in measured(make_rows)]
+    lacking = certainty(rows)
+    assert lacking
+    assert lacking.steps == ()
     assert found.bottom < -1.5
 
 
