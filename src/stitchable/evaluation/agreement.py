@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stitchable.evaluation.outcomes import Outcomes
+from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def agreement(outcomes: Outcomes, stitches: Sequence[str] | None = None) -> Agre
     """
     names = outcomes.stitches if stitches is None else tuple(stitches)
     places = [outcomes.row(name) for name in names]
-    predicted, seen, right = outcomes.predicted[places], outcomes.seen[places], outcomes.right[places]
+    predicted = outcomes.predicted[places]
+    seen, right = np.not_equal(predicted, NOT_SEEN), np.equal(predicted, outcomes.labels)
     churn = np.full((len(names), len(names)), np.nan)
     negative = churn.copy()
     for row in range(len(names)):

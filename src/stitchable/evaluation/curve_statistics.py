@@ -12,7 +12,7 @@ import numpy as np
 from stitchable.evaluation.bootstrap import front_probability
 from stitchable.evaluation.confidence import calibration_error, overconfidence
 from stitchable.evaluation.curve import CurveRow
-from stitchable.evaluation.outcomes import Outcomes
+from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
 from stitchable.evaluation.paired import compare
 from stitchable.evaluation.worst_class import worst_class
 
@@ -37,7 +37,8 @@ def with_statistics(
     """
     if not rows:
         return []
-    places = [outcomes.row(row.stitch) for row in rows]
+    known = {name: place for place, name in enumerate(outcomes.stitches)}
+    places = [known[row.stitch] if row.stitch in known else outcomes.row(row.stitch) for row in rows]
     measured = replace(
         outcomes,
         stitches=tuple(row.stitch for row in rows),
@@ -58,15 +59,16 @@ def with_statistics(
 
 
 def _answers(outcomes: Outcomes, place: int) -> dict[str, Any]:
-    seen = outcomes.seen[place]
+    seen = outcomes.predicted[place] != NOT_SEEN
     if not seen.any():
         return {}
     confidence, labels = outcomes.confidence[place, seen], outcomes.labels[seen]
     right = np.equal(outcomes.predicted[place, seen], labels)
+    sound = bool(np.isfinite(confidence).all())  # a broken stitch may give logits that are not numbers
     worst = worst_class(labels, right)
     return {
-        "calibration_error": calibration_error(confidence, right),
-        "overconfidence": overconfidence(confidence, right),
+        "calibration_error": calibration_error(confidence, right) if sound else None,
+        "overconfidence": overconfidence(confidence, right) if sound else None,
         "worst_class": worst.label if worst else None,
         "worst_class_top1": worst.top1 if worst else None,
         "worst_class_images": worst.images if worst else None,
@@ -77,8 +79,8 @@ def _gains(rows: Sequence[CurveRow], outcomes: Outcomes) -> dict[str, dict[str, 
     front = sorted((row for row in rows if row.on_front), key=lambda row: (row.macs, row.index))
     gains: dict[str, dict[str, Any]] = {}
     for cheaper, row in pairwise(front):
-        together = outcomes.seen[[outcomes.row(cheaper.stitch), outcomes.row(row.stitch)]].all(0)
-        if not together.any():
+        pair = outcomes.predicted[[outcomes.row(cheaper.stitch), outcomes.row(row.stitch)]]
+        if not np.not_equal(pair, NOT_SEEN).all(0).any():
             continue
         found = compare(outcomes, cheaper.stitch, row.stitch)
         gains[row.stitch] = {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from stitchable.errors import StitchError
-from stitchable.evaluation.outcomes import Outcomes
+from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,15 @@ def compare(outcomes: Outcomes, first: str, second: str) -> Comparison:
         StitchError: One was not measured, or no image was shown to both.
     """
     rows = [outcomes.row(first), outcomes.row(second)]
-    both = outcomes.seen[rows].all(0)
+    predicted = outcomes.predicted[rows]
+    both = np.not_equal(predicted, NOT_SEEN).all(0)
     images = int(both.sum())
     if images == 0:
         raise StitchError(
             f"{first} and {second} have seen no image in common. Sweep both on the same images."
         )
-    was, now = outcomes.predicted[rows][:, both]
-    was_right, now_right = outcomes.right[rows][:, both]
+    was, now = predicted[:, both]
+    was_right, now_right = was == outcomes.labels[both], now == outcomes.labels[both]
     gained, lost = int((now_right & ~was_right).sum()), int((was_right & ~now_right).sum())
     low, high = difference_interval(gained, lost, images)
     return Comparison(

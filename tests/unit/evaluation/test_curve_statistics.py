@@ -146,8 +146,12 @@ def test_rows_of_stitches_that_stopped_early(outcomes):
     predicted = outcomes.predicted.copy()
     predicted[1, 30:] = NOT_SEEN
     predicted[2] = NOT_SEEN
-    outcomes = replace(outcomes, predicted=predicted)
+    confidence = outcomes.confidence.copy()
+    confidence[3, 0] = np.nan  # of logits that are not numbers
+    outcomes = replace(outcomes, predicted=predicted, confidence=confidence)
     found = with_statistics(rows_of(outcomes), outcomes, draws=20)
+    assert found[3].calibration_error is found[3].overconfidence is None
+    assert found[3].worst_class is not None
     assert found[1].calibration_error == pytest.approx(
         calibration_error(outcomes.confidence[1, :30], outcomes.right[1, :30])
     )
