@@ -58,6 +58,8 @@ WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
     *("evaluation.outcomes", "evaluation.device_cost"),
+    *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
+    *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
     *(
         "data.augment",
         "training.options",

@@ -333,6 +333,7 @@ OPTIONS = {
         *("seed", "device", "trust_code", "weights"),
     },
     "pick": {"macs", "params", "format"},
+    "seeds": {"format"},
     "report": {"title", "stitch"},
     "extract": {
         *(key for key in keys(RunConfig()) if key.startswith("data.")),
