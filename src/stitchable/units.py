@@ -11,7 +11,10 @@ _PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?)\s*"
 _COUNT = re.compile(_NUMBER + r"([kKmMgGtT]?)")
 _TIME = re.compile(_NUMBER + r"(us|µs|μs|ms|s)")
-_MILLISECONDS = {"us": Decimal("0.001"), "µs": Decimal("0.001"), "μs": Decimal("0.001"), "ms": 1, "s": 1000}
+_MILLISECONDS = {
+    unit: Decimal(value)
+    for unit, value in (("us", "0.001"), ("µs", "0.001"), ("μs", "0.001"), ("ms", "1"), ("s", "1000"))
+}
 _SIZE = re.compile(_NUMBER + r"([kKmMgGtT]?)(i?)[bB]?")
 
 
@@ -164,4 +167,4 @@ alone or with k, M, G, T, Ki, Mi, Gi or Ti: 300MB, 1.2GiB.
             "T, Ki, Mi, Gi or Ti: 300MB, 1.2GiB."
         )
     power = " kmgt".index(match[2].lower() or " ")
-    return round(Decimal(match[1]) * (1024 if match[3] else 1000) ** power)
+    return round(Decimal(match[1]) * Decimal(1024 if match[3] else 1000) ** power)

@@ -17,6 +17,7 @@ from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
 from stitchable.evaluation.answers import Answers
 from stitchable.evaluation.curve import CurveRow, write_curve
+from stitchable.evaluation.curve_statistics import with_statistics
 from stitchable.evaluation.outcomes import Outcomes, write_outcomes
 from stitchable.evaluation.race import Race
 from stitchable.evaluation.rows import curve_rows
@@ -151,9 +152,11 @@ def sweep_run(
                 zip(fitted.anchors, tallies(answers, tries[1], first=len(stitches)), strict=True)
             )
         rows = curve_rows(network.space, stitches, tallies(answers, tries[0]), originals=originals)
+        outcomes = answers.outcomes([str(each) for each in stitches]) if answers.kept else None
+        if outcomes:
+            rows = with_statistics(rows, outcomes)
         if ranks.first:
-            ids = [str(each) for each in stitches]
-            _write(run, rows, answers.outcomes(ids) if answers.kept else None, trained=trained)
+            _write(run, rows, outcomes, trained=trained)
             config = run.read_config()
             changed = {"data": {**config["data"], "val": data.val}, "sweep": asdict(given)}
             run.write_config({**config, **changed})
