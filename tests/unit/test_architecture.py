@@ -59,7 +59,7 @@ ALLOWED["stitchable"] = set(TABLE) - {"report", "runs", "demo", "cli", "__main__
 WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
-    *("evaluation.outcomes", "evaluation.device_cost"),
+    *("evaluation.outcomes", "evaluation.device_cost", "evaluation.disagreement"),
     *(
         "data.augment",
         "training.options",

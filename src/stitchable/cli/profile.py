@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from stitchable.cli.arguments import add_trust_code, command_parser, parse
 from stitchable.errors import StitchError
 
 if TYPE_CHECKING:
-    from stitchable.evaluation.device_cost import Condition
+    from stitchable.evaluation.device_cost import Condition, Runtime
 
 Word = TypeVar("Word")
 
@@ -20,7 +20,9 @@ def run(words: Sequence[str]) -> None:
     parser = command_parser("profile", "Measure what the stitches of a run cost on this device.")
     parser.add_argument("run", type=str, help="Folder of the run.")
     parser.add_argument("--batch", type=str, default="1", help="Images per call; several by commas: 1,16.")
-    parser.add_argument("--dtype", type=str, default="float32", help="float32, bfloat16, float16; several too.")
+    parser.add_argument(
+        "--dtype", type=str, default="float32", help="float32, bfloat16, float16; several too."
+    )
     parser.add_argument("--threads", type=str, default="auto", help="Of the processor; several too: 1,4.")
     parser.add_argument(
         "--runtime", type=str, default="eager", help="eager, compiled, onnxruntime; several too."
@@ -33,7 +35,7 @@ def run(words: Sequence[str]) -> None:
     if arguments.check < 0 or not arguments.seconds >= 0:
         raise StitchError("--check and --seconds are not negative.")
 
-    from stitchable.cli.device_table import print_costs, title
+    from stitchable.cli.device_table import print_costs
     from stitchable.cli.display import console, progress
     from stitchable.evaluation.curve import read_curve
     from stitchable.runs.folder import RunFolder
@@ -50,12 +52,12 @@ def run(words: Sequence[str]) -> None:
             check=arguments.check,
             seconds=arguments.seconds,
             trust_code=arguments.trust_code,
-            on_condition=lambda each: bar.reset(task, total=100, description=title(each)),
+            on_condition=lambda each: bar.reset(task, total=100, description=str(each)),
             on_progress=lambda share: bar.update(task, completed=round(100 * share)),
         )
     rows = read_curve(folder.latest_curve) if folder.latest_curve.is_file() else None
     for costs in found:
-        print_costs(costs, rows, folder)
+        print_costs(costs, rows)
     console.print(f"profile  {folder.profile}")
     if rows is not None:
         from stitchable.runs.report import report_run
@@ -73,13 +75,16 @@ def _conditions(device: str, arguments: object) -> list[Condition]:
     where = choose_device(device).type
     given = vars(arguments)
     threads = str(torch.get_num_threads()) if given["threads"] == "auto" else given["threads"]
-    words: list[list[object]] = [
+    words = product(
         _listed("runtime", given["runtime"], str),
         _listed("dtype", given["dtype"], str),
         _listed("batch", given["batch"], int),
         _listed("threads", threads, int),
+    )
+    return [
+        Condition(where, cast("Runtime", runtime), dtype, batch, number)  # words are checked by what measures
+        for runtime, dtype, batch, number in words
     ]
-    return [Condition(where, *each) for each in product(*words)]  # type: ignore[arg-type]
 
 
 def _listed(name: str, text: str, read: Callable[[str], Word]) -> list[Word]:

@@ -87,9 +87,7 @@ def overtaken(rows: Sequence[CurveRow], costs: Mapping[str, DeviceCost]) -> list
     return [
         Overtaken(
             row,
-            min(
-                (each for each in best if each.top1 >= row.top1), key=lambda each: costs[each.stitch].p50_ms
-            ),
+            min((each for each in best if each.top1 >= row.top1), key=lambda each: costs[each.stitch].p50_ms),
         )
         for row in sorted(lost, key=lambda row: (row.macs, row.index))
     ]

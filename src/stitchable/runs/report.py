@@ -14,6 +14,7 @@ import stitchable
 from stitchable.anchors.store import read_config
 from stitchable.cost.macs import CONVENTION
 from stitchable.evaluation.curve import CurveRow, read_curve
+from stitchable.evaluation.device_cost import read_device_costs
 from stitchable.report.figure import draw_curve
 from stitchable.report.page import write_report
 from stitchable.runs.folder import RunFolder
@@ -59,6 +60,7 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
         facts=facts,
         chosen=chosen,
         macs_note=CONVENTION,
+        device=read_device_costs(run.profile) if run.profile.is_file() else (),
     )
     draw_curve(rows, title=title, path=run.figures, fitted=fitted)
     return run.report
