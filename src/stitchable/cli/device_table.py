@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stitchable.cli.display import console, macs, table
+from stitchable.cli.display import console, table
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCosts
 from stitchable.evaluation.disagreement import flips, latency_front, overtaken, rank_correlation
@@ -19,10 +19,10 @@ def milliseconds(value: float) -> str:
 
     Example:
         >>> milliseconds(0.4567), milliseconds(12.34), milliseconds(1234.5)
-        ('0.457 ms', '12.3 ms', '1234 ms')
+        ('0.457', '12.3', '1234')
     """
     decimals = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:.{decimals}f} ms"
+    return f"{value:.{decimals}f}"
 
 
 def print_costs(costs: DeviceCosts, rows: Sequence[CurveRow] | None) -> None:
@@ -68,13 +68,12 @@ def _print_stitches(costs: DeviceCosts, rows: Sequence[CurveRow]) -> None:
                 f"  {stitch}",
                 milliseconds(cost.p50_ms),
                 milliseconds(cost.p95_ms),
-                format_count(cost.memory_bytes, "B"),
-                macs(row.macs) if row else "",
-                f"{row.top1:.2f} %" if row else "",
-                "front" if stitch in front else "",
+                format_count(cost.memory_bytes),
+                format_count(row.macs) if row else "",
+                f"{row.top1:.2f}" if row else "",
             ]
         )
-    head = ["  stitch", "p50", "p95", "memory", "cost", "top-1", ""]
+    head = ["  stitch", "p50 ms", "p95 ms", "bytes", "MACs", "top-1 %"]
     table(head, lines, right=(1, 2, 3, 4, 5))
 
 

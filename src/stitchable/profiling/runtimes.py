@@ -116,7 +116,8 @@ def engine(
     if condition.runtime == "eager":
         yield plain
         return
-    modules = [module for each in (network, *extracted.values()) for module in _part_modules(each)]
+    holders: list[StitchedNetwork | Subnetwork] = [network, *extracted.values()]
+    modules = [module for each in holders for module in _part_modules(each)]
     torch.compiler.reset()  # what was compiled before may be for another number of threads
     with many_compiled(torch.device(condition.device), asked_by="--runtime compiled"), compiled(modules):
         yield plain
