@@ -23,7 +23,9 @@ COMMANDS = {
     "sweep": "measure accuracy against cost for every stitch of a run",
     "profile": "measure latency and memory of a run's stitches on this device",
     "pick": "the best stitch for a budget",
+    "seeds": "mean and spread of the curves of several runs that differ in their seed",
     "report": "one page and figures from a run's curve",
+    "menu": "a few well-spaced stitches that are worth having",
     "extract": "one stitch of a run as a small plain model",
 }
 

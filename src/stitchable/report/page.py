@@ -8,9 +8,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stitchable.errors import StitchError, nearest
+from stitchable.evaluation.agreement import Agreement
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCosts
 from stitchable.report.axis import accuracy_axis, by_cost, untrained
+from stitchable.report.certainty import certainty, heat_map
 from stitchable.report.chart import scatter_chart
 from stitchable.report.device import device_section
 from stitchable.report.palette import DARK, LIGHT, anchor_variable
@@ -36,6 +38,7 @@ def write_report(
     chosen: str | None = None,
     stages: Mapping[str, Sequence[int]] | None = None,
     device: Sequence[DeviceCosts] = (),
+    agreement: Agreement | None = None,
 ) -> None:
     """Write the curve as a page: headline, chart, path diagram and table, with no file or network beside.
 
@@ -53,6 +56,7 @@ def write_report(
         chosen: Text id of the stitch whose path is shown first; by default the front's median in cost.
         stages: Stage index of every block of each anchor, to group the blocks in the diagram.
         device: Costs on a device, under one condition or more; the first is drawn.
+        agreement: How often stitches of the front answer alike, for the heat map; none without it.
 
     Raises:
         StitchError: ``rows`` is empty, ``chosen`` is not among them, or a stitch does not fit ``depths``.
@@ -90,6 +94,8 @@ def write_report(
         ],
         left_out=len(rows) - len(listed),
         device=device_section(rows, device, positions),
+        certainty=certainty(rows),
+        heat=heat_map(agreement) if agreement else None,
         colours=list(zip(LIGHT, DARK, strict=True)),
     )
     beside = path.with_name(path.name + ".partial")
