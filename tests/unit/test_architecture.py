@@ -25,6 +25,7 @@ TABLE = {
     "units": "errors",
     "nested": "",
     "modes": "errors",
+    "compiling": "errors",
     "device": "errors",
     "ranks": "errors device",
     "cost": "errors feature",
@@ -39,11 +40,12 @@ TABLE = {
     "data": "errors input_spec",
     "initialization": "errors stitch feature modes device ranks space layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
-    "training": "errors stitch modes device ranks space network paths data",
+    "training": "errors stitch modes compiling device ranks space network paths data",
+    "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
     "tracking": "errors stitch training nested",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
-    "data initialization evaluation training tracking report stitchable",
+    "data initialization evaluation training profiling tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
     "cli": "errors stitch units device ranks space anchors network evaluation training tracking report runs "
     "demo stitchable",
@@ -57,7 +59,7 @@ ALLOWED["stitchable"] = set(TABLE) - {"report", "runs", "demo", "cli", "__main__
 WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
-    *("evaluation.outcomes", "evaluation.device_cost"),
+    *("evaluation.outcomes", "evaluation.device_cost", "evaluation.disagreement"),
     *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
     *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
     *(

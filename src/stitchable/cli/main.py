@@ -21,6 +21,7 @@ COMMANDS = {
     "fit": "join anchors and initialise the stitching layers: a new run",
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
+    "profile": "measure latency and memory of a run's stitches on this device",
     "pick": "the best stitch for a budget",
     "seeds": "mean and spread of the curves of several runs that differ in their seed",
     "report": "one page and figures from a run's curve",

@@ -31,6 +31,10 @@ class Condition:
     batch: int = 1
     threads: int = 1
 
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"{self.device}, {self.runtime}, {self.dtype}, batch {self.batch}, {threads}"
+
 
 @dataclass(frozen=True)
 class DeviceCost:

@@ -63,6 +63,13 @@ def cost_axis(rows: Sequence[CurveRow], *, also: Iterable[int] = ()) -> Axis:
     return Axis(low, high, ticks, f"{prefix}MACs per image")
 
 
+def padded_axis(values: Sequence[float], label: str) -> Axis:
+    """Axis of any positive quantity that holds every value."""
+    low, high = _padded(min(values), max(values), share=0.06, least=max(values) * 0.1 or 1.0)
+    low = max(low, 0.0)
+    return Axis(low, high, tuple(_written(round_ticks(low, high))), label)
+
+
 def accuracy_axis(rows: Sequence[CurveRow], *, fitted: Sequence[CurveRow] | None = None) -> Axis:
     """Axis of top-1 in percent that holds every row with its interval, and the anchors' originals.
 

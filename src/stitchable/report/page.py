@@ -10,9 +10,11 @@ from markupsafe import Markup
 from stitchable.errors import StitchError, nearest
 from stitchable.evaluation.agreement import Agreement
 from stitchable.evaluation.curve import CurveRow
+from stitchable.evaluation.device_cost import DeviceCosts
 from stitchable.report.axis import accuracy_axis, by_cost, untrained
 from stitchable.report.certainty import certainty, heat_map
 from stitchable.report.chart import scatter_chart
+from stitchable.report.device import device_section
 from stitchable.report.palette import DARK, LIGHT, anchor_variable
 from stitchable.report.path_diagram import path_diagram
 from stitchable.report.path_layout import check_drawable, joint_paths, path_layout
@@ -35,6 +37,7 @@ def write_report(
     macs_note: str,
     chosen: str | None = None,
     stages: Mapping[str, Sequence[int]] | None = None,
+    device: Sequence[DeviceCosts] = (),
     agreement: Agreement | None = None,
 ) -> None:
     """Write the curve as a page: headline, chart, path diagram and table, with no file or network beside.
@@ -52,6 +55,7 @@ def write_report(
         macs_note: The convention by which MACs were counted, as a sentence.
         chosen: Text id of the stitch whose path is shown first; by default the front's median in cost.
         stages: Stage index of every block of each anchor, to group the blocks in the diagram.
+        device: Costs on a device, under one condition or more; the first is drawn.
         agreement: How often stitches of the front answer alike, for the heat map; none without it.
 
     Raises:
@@ -89,6 +93,7 @@ def write_report(
             (row, _strip(stitches[row.index], positions, max(depths.values()))) for row in by_cost(listed)
         ],
         left_out=len(rows) - len(listed),
+        device=device_section(rows, device, positions),
         certainty=certainty(rows),
         heat=heat_map(agreement) if agreement else None,
         colours=list(zip(LIGHT, DARK, strict=True)),

@@ -15,6 +15,7 @@ from stitchable.anchors.store import read_config
 from stitchable.cost.macs import CONVENTION
 from stitchable.evaluation.agreement import agreement
 from stitchable.evaluation.curve import CurveRow, read_curve
+from stitchable.evaluation.device_cost import read_device_costs
 from stitchable.evaluation.outcomes import read_outcomes
 from stitchable.report.certainty import spread_front
 from stitchable.report.figure import draw_curve
@@ -64,6 +65,7 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
         facts=facts,
         chosen=chosen,
         macs_note=CONVENTION,
+        device=read_device_costs(run.profile) if run.profile.is_file() else (),
         agreement=alike,
     )
     draw_curve(rows, title=title, path=run.figures, fitted=fitted)

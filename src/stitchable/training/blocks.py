@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from stitchable.errors import StitchError
+from stitchable.compiling import compiled, many_compiled
 from stitchable.network import StitchedNetwork
 from stitchable.training.engine_options import EngineOptions
 
@@ -33,50 +33,19 @@ def prepared(network: StitchedNetwork, options: EngineOptions) -> Iterator[None]
             stack.enter_context(_deterministic())
         anchors = network.all_anchors()
         for anchor in anchors if options.compile else ():
-            stack.enter_context(_compiled(anchor))
+            stack.enter_context(compiled(_blocks(anchor)))
         if options.compile:
-            stack.enter_context(_many_compiled(next(network.parameters()).device))
+            device = next(network.parameters()).device
+            stack.enter_context(many_compiled(device, asked_by="train.compile"))
         for anchor in anchors if options.checkpoint_activations else ():
             stack.enter_context(_forgetful(anchor))
         yield
 
 
-@contextmanager
-def _compiled(anchor: Anchor) -> Iterator[None]:
+def _blocks(anchor: Anchor) -> list[nn.Module]:
     names = dict.fromkeys(name for part in anchor.split.blocks for name in part.uses)
     found = dict(anchor.model.named_modules())
-    modules: list[Any] = [found[name] for name in names if isinstance(found.get(name), nn.Module)]
-    # Behind a joint, a block without parameters of the joint's own is the anchor's.
-    modules = [module for module in modules if module._compiled_call_impl is None]
-    for module in modules:
-        module.compile()  # in place: unlike a wrapper's, the names of its parameters stay
-    try:
-        yield
-    finally:
-        for module in modules:
-            module._compiled_call_impl = None
-
-
-@contextmanager
-def _many_compiled(device: torch.device) -> Iterator[None]:
-    """Make sure that there is a compiler, and let each block have its own code."""
-    import torch._dynamo.config as dynamo
-
-    try:
-        torch.compile(_something)(torch.zeros(1, device=device))
-    except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        raise StitchError(
-            f"train.compile finds no compiler that works here ({reason}). Install one (g++ for the CPU), or "
-            "leave train.compile out."
-        ) from error
-    # Blocks of one class share their code object, and by default only eight kinds of it are compiled.
-    with dynamo.patch(recompile_limit=1024, accumulated_recompile_limit=4096):
-        yield
-
-
-def _something(x: Tensor) -> Tensor:
-    return x.sin() + 1  # a builtin such as torch.neg alone would not be compiled at all
+    return [found[name] for name in names if isinstance(found.get(name), nn.Module)]
 
 
 @contextmanager
