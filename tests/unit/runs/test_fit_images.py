@@ -1,5 +1,7 @@
 """Which batches of a fit are held out, and which come in which part."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -25,7 +27,7 @@ def test_parts_grow_to_the_last_batch(images, size):
     assert plan.ends[-1] == last
     fitted = [end - plan.held_out for end in plan.ends]
     assert fitted[0] * size <= max(250, size)
-    for before, after in zip(fitted[:-2], fitted[1:-1], strict=True):
+    for before, after in pairwise(fitted[:-1]):
         assert after == 2 * before
     assert plan_batches(images, FitConfig(batch_size=size)) == (plan.held_out, (last,))
 
