@@ -146,9 +146,9 @@ def _fit(
             ranks=ranks,
         )
         layers, notes = made.layers, describe_choice(made, options)
-    if options.correct == "none":
+    if options.correct == "none" or not layers:
         return layers, [], notes
-    seen = replace(config, fit=replace(options, images=layers[0].images if layers else options.images))
+    seen = replace(config, fit=replace(options, images=layers[0].images))
     classifiers = correct_run(network, source, seen, ranks)
     return layers, classifiers, [*notes, describe_correction(classifiers)]
 
