@@ -22,7 +22,9 @@ COMMANDS = {
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
     "pick": "the best stitch for a budget",
+    "seeds": "mean and spread of the curves of several runs that differ in their seed",
     "report": "one page and figures from a run's curve",
+    "menu": "a few well-spaced stitches that are worth having",
     "extract": "one stitch of a run as a small plain model",
 }
 
