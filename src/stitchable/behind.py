@@ -1,21 +1,25 @@
-"""What a joint has of its own: norms or biases of its end anchor that are used behind this joint alone."""
+"""What a joint has of its own: norms, biases or the classifier of its end anchor, used behind it alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import cast, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import nn
 
 from stitchable.anchors.anchor import Anchor
+from stitchable.anchors.classifier import linear_classifier
 from stitchable.anchors.split import Part
-from stitchable.anchors.vectors import Vectors, vector_names
+from stitchable.anchors.vectors import vector_names
 from stitchable.errors import StitchError
 from stitchable.space.joint import Joint
 from stitchable.space.space import StitchingSpace
 from stitchable.stitch import Stitch
+
+Owned = Literal["norms", "biases", "classifier"]
+"""What joints may have of their own: vectors, see `vector_names`, or the layer of `linear_classifier`."""
 
 
 class BehindJoint(nn.Module):
@@ -26,7 +30,7 @@ class BehindJoint(nn.Module):
         kind: What they are.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], kind: Vectors) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], kind: Owned) -> None:
         super().__init__()
         self.kind = kind
         for name, copy in deepcopy(dict(parameters)).items():
@@ -44,7 +48,7 @@ class BehindJoint(nn.Module):
 
 
 def behind_joints(
-    space: StitchingSpace, anchors: Mapping[str, Anchor], kind: Vectors
+    space: StitchingSpace, anchors: Mapping[str, Anchor], kind: Owned
 ) -> Mapping[str, BehindJoint]:
     """Copies for every joint of a space: of what the end anchor's blocks behind it, and its head, read.
 
@@ -54,16 +58,18 @@ def behind_joints(
     Raises:
         StitchError: No anchor has such parameters behind a joint, or they are of a kind unknown here.
     """
-    if kind not in get_args(Vectors):
-        raise StitchError(f"Joints have no {kind!r} of their own; allowed: {', '.join(get_args(Vectors))}.")
-    vectors = {name: set(vector_names(anchor.model, kind)) for name, anchor in anchors.items()}
+    if kind not in get_args(Owned):
+        raise StitchError(f"Joints have no {kind!r} of their own; allowed: {', '.join(get_args(Owned))}.")
+    ownable = {name: _ownable(anchor, kind) for name, anchor in anchors.items()}
     made = {}
     for joint in space.joints:
         anchor = anchors[joint.end]
         read = _read(anchor, anchor.parts(range(joint.enter, anchor.depth), stem=False, head=True))
-        chosen = {name: each for name, each in read.items() if name in vectors[joint.end]}
+        chosen = {name: each for name, each in read.items() if name in ownable[joint.end]}
         made[str(joint)] = BehindJoint(chosen, kind)
     if not any(each.own() for each in made.values()):
+        if kind == "classifier":
+            raise StitchError("No anchor behind a joint gets its logits from one linear layer with a bias.")
         other = "biases" if kind == "norms" else "norms"
         raise StitchError(f"There are no {kind} behind any joint. Tune {other} or layers instead.")
     # A ModuleDict is a mapping, which torch's own types do not say.
@@ -114,6 +120,13 @@ def merge(behind: Mapping[str, BehindJoint], path: Sequence[Joint], anchors: Map
     for joint in path:
         for name, value in behind[str(joint)].own().items() if str(joint) in behind else ():
             anchors[joint.end].model.get_parameter(name).copy_(value)
+
+
+def _ownable(anchor: Anchor, kind: Owned) -> set[str]:
+    if kind != "classifier":
+        return set(vector_names(anchor.model, kind))
+    layer = linear_classifier(anchor)
+    return set() if layer is None else {f"{layer}.weight", f"{layer}.bias"}
 
 
 def _read(anchor: Anchor, parts: Sequence[Part]) -> dict[str, nn.Parameter]:

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.store import WEIGHTS, read_config, write_folder
-from stitchable.anchors.vectors import Vectors
 from stitchable.anchors.weights import load_weights
-from stitchable.behind import BehindJoint, behind_joints, entered_anchors
+from stitchable.behind import BehindJoint, Owned, behind_joints, entered_anchors
 from stitchable.card import write_card
 from stitchable.cost.parts import Cost
 from stitchable.errors import StitchError
@@ -136,15 +135,15 @@ class StitchedNetwork(nn.Module):
         """Every anchor, and every end anchor as it runs behind a joint that has parameters of its own."""
         return [*self.anchors.values(), *self._entered.values()]
 
-    def own_behind_joints(self, kind: Vectors) -> None:
-        """Give every joint its own norms or biases of its end anchor, for what runs behind it.
+    def own_behind_joints(self, kind: Owned) -> None:
+        """Give every joint its own norms, biases or classifier of its end anchor, for what runs behind it.
 
         They are parameters ``behind.<joint>.<name in the anchor's model>`` and begin with the anchor's
         values, so that nothing changes at first. Paths through several joints use those of the last one
         taken. A stitch costs what it did; the network holds more.
 
         Args:
-            kind: See `stitchable.anchors.vectors.vector_names`. Nothing is done where they are there already.
+            kind: See `stitchable.behind.Owned`. Nothing is done where they are there already.
 
         Raises:
             StitchError: The joints have parameters of the other kind, or there are none of this kind.
@@ -156,7 +155,7 @@ class StitchedNetwork(nn.Module):
             self._entered = entered_anchors(self.space, self.anchors, self.behind)
 
     @property
-    def owned(self) -> Vectors | None:
+    def owned(self) -> Owned | None:
         """What joints have of their own, if anything."""
         return next((each.kind for each in self.behind.values()), None)
 

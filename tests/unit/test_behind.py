@@ -83,7 +83,7 @@ def by_hand(network):
     return run
 
 
-@pytest.mark.parametrize("kind", ["norms", "biases"])
+@pytest.mark.parametrize("kind", ["norms", "biases", "classifier"])
 @torch.no_grad()
 def test_a_stitch_runs_with_what_its_joints_own(network, images, kind):
     before = {stitch: network(images, stitch) for stitch in some(network)}
@@ -174,7 +174,7 @@ def test_saved_and_read_back(stitched_vits, noise, tmp_path):
     )
     config = json.loads((tmp_path / "new" / "config.json").read_text())
     (tmp_path / "new" / "config.json").write_text(json.dumps({**config, "behind": "scales"}))
-    with pytest.raises(StitchError, match="no 'scales' of their own; allowed: norms, biases"):
+    with pytest.raises(StitchError, match="no 'scales' of their own; allowed: norms, biases, classifier"):
         StitchedNetwork.from_pretrained(tmp_path / "new")
 
 

@@ -11,9 +11,11 @@ import torch
 from stitchable.errors import StitchError
 from stitchable.evaluation.sweep import tally
 from stitchable.initialization.fit import fit_least_squares
+from stitchable.initialization.held_out import fit_held_out
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE
 from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
+from stitchable.runs.correction import correct_classifiers
 from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.sweep import sweep_run
@@ -34,6 +36,9 @@ def fit_and_measure(ranks, folder):
         exact, told = StitchedNetwork.from_pretrained(folder / name).double(), []
         batches = share([batch.double() for batch in images["fit"]], ranks)
         fits = fit_least_squares(exact, batches, ridge=1e-3, ranks=ranks)
+        chosen = StitchedNetwork.from_pretrained(folder / name).double()
+        held_out = share([batch.double() for batch in images["held_out_of_fit"]], ranks)
+        made = fit_held_out(chosen, held_out, [batches[:1], batches[1:]], tolerance=-1, ranks=ranks)
         network = StitchedNetwork.from_pretrained(folder / name)
         tallies = tally(
             network,
@@ -43,7 +48,19 @@ def fit_and_measure(ranks, folder):
             on_batch=told.append,
             ranks=ranks,
         )
-        found[name] = {"fits": fits, "layers": exact.layers.state_dict(), "tallies": tallies, "told": told}
+        layers = exact.layers.state_dict() | {
+            f"chosen.{key}": value for key, value in chosen.layers.state_dict().items()
+        }
+        found[name] = {"fits": fits, "layers": layers, "tallies": tallies, "told": told}
+        found[name]["made"] = made
+        found[name]["corrected"] = name == "resnets" and correct_classifiers(  # its features have BatchNorm
+            network,
+            lambda: images["fit"],
+            held_out=2,
+            calibration=lambda stitches: images["calibration"],
+            ranks=ranks,
+        )
+        found[name]["behind"] = network.behind.state_dict()
     torch.save(found, folder / f"{ranks.count}-{ranks.rank}.pt")
 
 
@@ -58,6 +75,7 @@ def given(tmp_path, stitched_resnets, tiny_resnet, tiny_vit, noise, labelled):
         network.save_pretrained(tmp_path / name)
     images = {
         "fit": [noise(size, side=32, seed=seed) + seed for seed, size in enumerate(FIT)],
+        "held_out_of_fit": [noise(9, side=32, seed=200 + seed) for seed in range(3)],
         "calibration": [noise(size, side=32, seed=100 + seed) for seed, size in enumerate(CALIBRATION)],
         "held_out": [labelled(1, size, side=32, seed=seed)[0] for seed, size in enumerate(HELD_OUT)],
     }
@@ -82,10 +100,20 @@ def test_any_number_of_processes_gives_the_same(given, in_processes):
                 for fit, exact in zip(each["fits"], expected["fits"], strict=True):
                     assert replace(fit, r2=0) == replace(exact, r2=0)
                     assert fit.r2 == pytest.approx(exact.r2, rel=1e-10)
+                made, chosen = each["made"].layers, expected["made"].layers
+                assert [(fit.ridge, fit.images) for fit in made] == [
+                    (fit.ridge, fit.images) for fit in chosen
+                ]
+                for ours_grown, grown in zip(each["made"].grown, expected["made"].grown, strict=True):
+                    assert ours_grown == pytest.approx(grown, rel=1e-9)
+                assert each["corrected"] == expected["corrected"]  # to the last digit
+                for key, exact in expected["behind"].items():
+                    assert torch.equal(each["behind"][key], exact), key
                 for key, exact in expected["layers"].items():
                     assert (each["layers"][key] - exact).norm() <= 1e-10 * exact.norm(), key
                     assert torch.equal(each["layers"][key], ours[0][name]["layers"][key])
     assert any(key.endswith("prefix") for key in alone["unlike"]["layers"])
+    assert len(alone["resnets"]["corrected"]) > 5
     tallies = alone["resnets"]["tallies"]
     assert {each.calibration_images for each in tallies} == {None, sum(CALIBRATION)}
     assert len({each.loss for each in tallies}) == len(tallies) > 10

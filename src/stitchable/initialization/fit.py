@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from stitchable.device import sums_device
 from stitchable.errors import StitchError
 from stitchable.initialization.layer_statistics import LayerStatistics
+from stitchable.initialization.least_squares import AffineMap
 from stitchable.initialization.views import Cut
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
@@ -26,12 +27,20 @@ class LayerFit:
         r2: Coefficient of determination over all pairs that share it; 1 is perfect.
         rows: Tokens or pixels seen, over all pairs.
         pairs: Number of joints that share it.
+        ridge: Strength of its penalty, see `LeastSquares.solve`.
+        images: Number of images seen.
+        held_out_r2: That of a map of this ridge, before variances are matched, on images that it was not
+            fitted to, where the ridge or the number of images was chosen by it, see `fit_held_out`; ``None``
+            otherwise.
     """
 
     layer: str
     r2: float
     rows: int
     pairs: int
+    ridge: float
+    images: int
+    held_out_r2: float | None = None
 
 
 @torch.no_grad()
@@ -66,9 +75,35 @@ def fit_least_squares(
     Source: Pan et al. 2023, section 3.2, with float64 sums over any number of images, and one joint
     solution per shared layer instead of an average of solutions.
     """
+    statistics = LayerStatistics(network.space, device=sums_device(next(network.parameters()).device))
+    images = take_in(network, statistics, batches, ranks)
+    if images == 0:
+        raise StitchError("Least squares saw no images. Give at least one batch.")
+    statistics.merge(ranks)
+    solved = statistics.solve(ridge=ridge, match_variance=match_variance)
+    set_layers(network, statistics, solved)
+    joints = network.space.layers
+    return [
+        LayerFit(layer, fit.r2, fit.rows, len(joints[layer]), ridge, images) for layer, fit in solved.items()
+    ]
+
+
+def take_in(
+    network: StitchedNetwork, statistics: LayerStatistics, batches: Iterable[Tensor], ranks: Ranks
+) -> int:
+    """Add the features of some images to this process's sums, in eval mode.
+
+    Args:
+        network: Its anchors run; modes are restored.
+        statistics: Of its space.
+        batches: Normalised images, this process's.
+        ranks: All of them call this.
+
+    Returns:
+        Number of images that all processes have added.
+    """
     device = next(network.parameters()).device
     where = sums_device(device)
-    statistics = LayerStatistics(network.space, device=where)
 
     def seen() -> Iterator[int]:
         for batch in batches:
@@ -77,18 +112,18 @@ def fit_least_squares(
             yield len(batch)
 
     with evaluating(network):
-        images = sum(ranks.in_turn(seen()))
-    if images == 0:
-        raise StitchError("Least squares saw no images. Give at least one batch.")
-    statistics.merge(ranks)
-    solved = statistics.solve(ridge=ridge, match_variance=match_variance)
+        return sum(ranks.in_turn(seen()))
+
+
+def set_layers(
+    network: StitchedNetwork, statistics: LayerStatistics, solved: Mapping[str, AffineMap]
+) -> None:
+    """Hand the stitching layers their maps, and the prefix tokens that the statistics know of."""
     for layer, fit in solved.items():
         network.layers[layer].set_affine(fit.weight, fit.bias)
         prefix = statistics.prefix(layer)
         if prefix is not None:
             network.layers[layer].set_prefix(prefix)
-    joints = network.space.layers
-    return [LayerFit(layer, fit.r2, fit.rows, len(joints[layer])) for layer, fit in solved.items()]
 
 
 def cut_features(network: StitchedNetwork, cuts: Iterable[Cut], images: Tensor) -> dict[Cut, Tensor]:

@@ -137,9 +137,21 @@ class LeastSquares:
             wanted = self.y_scatter / predicted.clamp(min=torch.finfo(predicted.dtype).tiny)
             solution = solution * wanted.sqrt().clamp(max=LARGEST_SCALE)
         explained = float((solution * (2 * self.cross - self.scatter @ solution)).sum())
+        return AffineMap(solution.T, self.y_mean - self.x_mean @ solution, self._share(explained), self.rows)
+
+    def r2(self, fit: AffineMap) -> float:
+        """Coefficient of determination of an affine map on these rows, whichever rows it was solved for.
+
+        Below 0 where it does worse than the mean of these targets.
+        """
+        solution = fit.weight.T
+        off = self.y_mean - self.x_mean @ solution - fit.bias
+        explained = (solution * (2 * self.cross - self.scatter @ solution)).sum()
+        return self._share(float(explained - self.rows * off.square().sum()))
+
+    def _share(self, explained: float) -> float:
         spread = float(self.y_scatter.sum())
-        r2 = explained / spread if spread > _rounding(self.y_mean, self.rows) else 1.0
-        return AffineMap(solution.T, self.y_mean - self.x_mean @ solution, r2, self.rows)
+        return explained / spread if spread > _rounding(self.y_mean, self.rows) else 1.0
 
 
 def _rounding(mean: Tensor, rows: int) -> float:

@@ -75,26 +75,43 @@ class FitConfig:
 
     Attributes:
         initialization: ``"least_squares"``, or ``"kaiming"`` for random weights.
-        images: Training images that least squares sees, drawn with the run's seed.
+        images: Training images that least squares sees, drawn with the run's seed. ``"auto"`` doubles them
+            until images that are held out say that more do not help.
+        images_limit: At most so many, held-out ones among them, where ``images`` is ``"auto"``.
         batch_size: Images per forward pass.
         ridge: Strength of the ridge penalty, relative to the mean eigenvalue of the scatter matrix.
+            ``"auto"`` takes for each layer what is best on held-out images, a fifth of ``images`` and 500 at
+            most.
         match_variance: Scale the fitted maps so that every channel varies as much as its targets do, which
             is worth several points before training; ``false`` gives the papers' plain solution.
+        correct: ``"classifier"`` gives every joint a classifier of its own, which makes of the features
+            behind it what comes nearest to the logits of its end anchor, on the same images; by least
+            squares, with a ridge towards the end anchor's own classifier.
     """
 
     initialization: Literal["least_squares", "kaiming"] = "least_squares"
-    images: int = 1000
+    images: int | Literal["auto"] = 1000
+    images_limit: int = 10_000
     batch_size: int = 50
-    ridge: float = 0.0
+    ridge: float | Literal["auto"] = 0.0
     match_variance: bool = True
+    correct: Literal["none", "classifier"] = "none"
 
     def __post_init__(self) -> None:
         check_choices(self, "fit")
-        if self.images < 1 or self.batch_size < 1 or self.ridge < 0:
-            raise StitchError(
-                f"Got fit.images {self.images}, fit.batch_size {self.batch_size}, fit.ridge {self.ridge}; "
-                "images and batch_size must be at least 1, ridge at least 0."
-            )
+        for name, least in (("images", 1), ("images_limit", 1), ("batch_size", 1), ("ridge", 0)):
+            value = getattr(self, name)
+            word = " or 'auto'" if name in ("images", "ridge") else ""
+            if value != "auto" if isinstance(value, str) else value < least:
+                raise StitchError(f"Got fit.{name} {value}; it must be at least {least}{word}.")
+
+        if self.correct != "none" and self.initialization != "least_squares":
+            raise StitchError("fit.correct is for layers that are fitted: fit.initialization least_squares.")
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the ridge or the number of images is chosen on held-out images."""
+        return "auto" in (self.images, self.ridge)
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-
-from torch import Tensor
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.check import check_anchor
 from stitchable.anchors.load import load_anchor
-from stitchable.data.image_source import ImageSource
-from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
 from stitchable.initialization.fit import LayerFit, fit_least_squares
+from stitchable.initialization.held_out import RIDGES, fit_held_out
 from stitchable.network import StitchedNetwork, check_compatible
 from stitchable.ranks import Ranks, joined
 from stitchable.runs.config import RunConfig
+from stitchable.runs.correction import ClassifierFit, correct_run
+from stitchable.runs.fit_choices import describe_choice, describe_correction
+from stitchable.runs.fit_images import FitImages
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
 from stitchable.runs.inputs import conversion_effect, take_inputs_of
@@ -34,12 +34,14 @@ class Fitted:
     Attributes:
         network: With its stitching layers initialised.
         layers: R² per layer; empty for Kaiming.
-        notes: Lines worth telling, such as what pruning dropped.
+        notes: Lines worth telling, such as what pruning dropped and what was chosen on held-out images.
+        classifiers: What became of the joints' own classifiers, where ``fit.correct`` asks for them.
     """
 
     network: StitchedNetwork
     layers: list[LayerFit]
     notes: list[str]
+    classifiers: list[ClassifierFit]
 
 
 def make_space(
@@ -108,20 +110,47 @@ def fit_run(
         network = StitchedNetwork(anchors, space, seed=config.seed).to(ranks.device(config.device))
         notes += _conversions(network, config, ranks)
         layers: list[LayerFit] = []
+        classifiers: list[ClassifierFit] = []
         if config.fit.initialization == "least_squares":
-            source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
-            layers = fit_least_squares(
-                network,
-                _images_only(network, source, config, ranks),
-                ridge=config.fit.ridge,
-                match_variance=config.fit.match_variance,
-                ranks=ranks,
-            )
+            layers, classifiers, told = _fit(network, config, ranks)
+            notes += told
         ranks.wait()  # all have seen the folder as it was
         if ranks.first:
             _write(run, config, network, layers)
         ranks.wait()
-    return Fitted(network, layers, notes)
+    return Fitted(network, layers, notes, classifiers)
+
+
+def _fit(
+    network: StitchedNetwork, config: RunConfig, ranks: Ranks
+) -> tuple[list[LayerFit], list[ClassifierFit], list[str]]:
+    """Solve for the layers, and for what is corrected behind them; what was chosen is told in lines."""
+    source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
+    options, images = config.fit, FitImages(source, network, config, ranks)
+    if not isinstance(options.ridge, str) and not options.chooses:
+        layers = fit_least_squares(
+            network,
+            images.all(),
+            ridge=options.ridge,
+            match_variance=options.match_variance,
+            ranks=ranks,
+        )
+        notes: list[str] = []
+    else:
+        made = fit_held_out(
+            network,
+            images.held_out(),
+            images.parts(),
+            ridges=RIDGES if isinstance(options.ridge, str) else (options.ridge,),
+            match_variance=options.match_variance,
+            ranks=ranks,
+        )
+        layers, notes = made.layers, describe_choice(made, options)
+    if options.correct == "none" or not layers:
+        return layers, [], notes
+    seen = replace(config, fit=replace(options, images=layers[0].images))
+    classifiers = correct_run(network, source, seen, ranks)
+    return layers, classifiers, [*notes, describe_correction(classifiers)]
 
 
 def _write(run: RunFolder, config: RunConfig, network: StitchedNetwork, layers: Sequence[LayerFit]) -> None:
@@ -166,22 +195,3 @@ def _forget(run: RunFolder) -> None:
         *run.figures,
     ):
         path.unlink(missing_ok=True)
-
-
-def _images_only(
-    network: StitchedNetwork, source: ImageSource, config: RunConfig, ranks: Ranks
-) -> Iterator[Tensor]:
-    """This process's share of the batches of the images that the fit reads."""
-    wanted, batch_size = config.fit.images, config.fit.batch_size
-    loader = image_loader(
-        source,
-        network.input_spec,
-        batch_size=batch_size,
-        shuffle_seed=config.seed,
-        workers=config.data.workers,
-        start=ranks.rank,
-        every=ranks.count,
-        keep_full=True,  # as many images as are asked for, however many do not read
-    )
-    for number, (images, _) in zip(ranks.share(-(-wanted // batch_size)), loader, strict=False):
-        yield images[: wanted - number * batch_size]

@@ -11,7 +11,7 @@ import torch
 from stitchable.cost.parts import PartCost
 from stitchable.errors import StitchError
 from stitchable.feature import FeatureSpec
-from stitchable.initialization import layer_statistics
+from stitchable.initialization import feature_sums
 from stitchable.initialization.layer_statistics import LayerStatistics
 from stitchable.initialization.views import products, view_pair
 from stitchable.space.build import SpaceOptions, build_space
@@ -88,7 +88,7 @@ def test_a_window_costs_two_products_at_most(kernel: int) -> None:
 def test_solutions_equal_one_shot_least_squares(
     space: StitchingSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layer_statistics, "ROWS_AT_ONCE", 13)
+    monkeypatch.setattr(feature_sums, "ROWS_AT_ONCE", 13)
     images, batch = 40, 7
     features = draw(space, images)
     statistics = LayerStatistics(space)
@@ -112,7 +112,7 @@ def test_sums_do_not_depend_on_how_rows_are_cut(monkeypatch: pytest.MonkeyPatch)
     features = draw(space, 30)
     whole = LayerStatistics(space)
     whole.update(features)
-    monkeypatch.setattr(layer_statistics, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(feature_sums, "ROWS_AT_ONCE", 1)
     pieces = LayerStatistics(space)
     pieces.update(features)
     for layer in space.layers:

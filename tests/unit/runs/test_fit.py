@@ -10,6 +10,7 @@ from stitchable.anchors.load import load_anchor
 from stitchable.data.loader import image_loader
 from stitchable.data.sources import open_images
 from stitchable.errors import StitchError
+from stitchable.initialization.held_out import RIDGES
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig, FitConfig
 from stitchable.runs.fit import fit_run
@@ -146,3 +147,52 @@ def test_anchors_of_different_normalisation_are_refused_or_converted(config, tmp
     assert f"on {images} held-out images" in note
     back = StitchedNetwork.from_pretrained(RunFolder(tmp_path / "run").fitted)
     assert back.anchors["other"].own_input == other.input_spec
+
+
+def test_ridge_and_images_chosen_are_written_and_told(config, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    auto = FitConfig(images="auto", images_limit=800, ridge="auto", batch_size=40)
+    made = fit_run(run, replace(config, fit=auto))
+    layers = json.loads(run.fit_file.read_text())
+    assert layers == [asdict(layer) for layer in made.layers]
+    # A fifth is held out: 160 images; 240 come first, then twice as many, then what is left.
+    assert {layer["images"] for layer in layers} <= {160 + 240, 160 + 480, 800}
+    assert all(layer["rows"] == layer["pairs"] * layer["images"] * 5 for layer in layers)
+    assert all(layer["held_out_r2"] <= 1 and layer["ridge"] in RIDGES for layer in layers)
+    images, ridges = made.notes
+    assert "with 240" in images
+    assert "with 480" in images
+    assert ridges.startswith("Ridges chosen on held-out images: ")
+    plain = fit_run(RunFolder(tmp_path / "plain"), config)
+    assert {(layer.ridge, layer.images, layer.held_out_r2) for layer in plain.layers} == {(0.0, 30, None)}
+
+
+def test_a_ridge_chosen_among_one_is_that_of_a_number(config, tmp_path, monkeypatch):
+    """The same images, the same sums, another road: held out, and added up in the end."""
+    monkeypatch.setattr("stitchable.runs.fit.RIDGES", (1e-3,))
+    runs = [RunFolder(tmp_path / name) for name in ("auto", "number")]
+    for run, ridge in zip(runs, ("auto", 1e-3), strict=True):
+        fit_run(run, replace(config, fit=FitConfig(images=95, batch_size=20, ridge=ridge)))
+    ours, theirs = (StitchedNetwork.from_pretrained(run.fitted).state_dict() for run in runs)
+    for key, value in ours.items():
+        torch.testing.assert_close(theirs[key], value, rtol=1e-6, atol=1e-7)
+
+
+def test_classifiers_of_joints_are_in_the_run(config, tmp_path, contents):
+    run = RunFolder(tmp_path / "run")
+    fit = FitConfig(images=100, batch_size=20, correct="classifier")
+    made = fit_run(run, replace(config, fit=fit))
+    assert {each.images for each in made.classifiers} == {100}
+    assert {each.joint for each in made.classifiers} == {str(joint) for joint in made.network.space.joints}
+    assert made.notes[-1].startswith(f"{len(made.classifiers)} joints have classifiers of their own")
+    back = StitchedNetwork.from_pretrained(run.fitted)
+    assert back.owned == "classifier"
+    for key, value in made.network.state_dict().items():
+        assert torch.equal(back.state_dict()[key], value)
+    for text in config.anchor_texts:  # anchors keep their bits
+        anchor = load_anchor(text)
+        for key, value in anchor.state_dict().items():
+            assert torch.equal(back.anchors[anchor.name].state_dict()[key], value)
+    with pytest.raises(StitchError, match="Of 30 images in batches of 50 none can be held out"):
+        fit_run(RunFolder(tmp_path / "new"), replace(config, fit=replace(fit, images=30, batch_size=50)))
+    assert not (tmp_path / "new").exists()
