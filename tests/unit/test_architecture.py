@@ -39,13 +39,16 @@ TABLE = {
     "data": "errors input_spec",
     "initialization": "errors stitch feature modes device ranks space layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
+    "similarity": "errors",
+    "prediction": "errors stitch modes space layers network initialization evaluation similarity",
     "training": "errors stitch modes device ranks space network paths data",
     "tracking": "errors stitch training nested",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
-    "data initialization evaluation training tracking report stitchable",
+    "data initialization evaluation prediction training tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
-    "cli": "errors stitch units device ranks space anchors network evaluation training tracking report runs "
+    "cli": "errors stitch units device ranks space anchors network evaluation prediction training tracking "
+    "report runs "
     "demo stitchable",
     "__main__": "cli",
 }
@@ -58,6 +61,7 @@ WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
     *("evaluation.outcomes", "evaluation.device_cost"),
+    *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
     *(
         "data.augment",
         "training.options",

@@ -21,6 +21,7 @@ COMMANDS = {
     "fit": "join anchors and initialise the stitching layers: a new run",
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
+    "predict": "accuracies after training, predicted, and how far that can be believed",
     "pick": "the best stitch for a budget",
     "report": "one page and figures from a run's curve",
     "extract": "one stitch of a run as a small plain model",

@@ -93,8 +93,8 @@ class CostBand:
             if self.low <= found.macs <= self.high:
                 return found.stitch
         raise StitchError(
-            f"None of {ATTEMPTS:,} draws near {self.low:,} to {self.high:,} MACs lies within. Widen the band, "
-            "or give its tables more memory."
+            f"None of {ATTEMPTS:,} draws near {self.low:,} to {self.high:,} MACs lies within. Widen the "
+            "band, or give its tables more memory."
         )
 
     def sample(self, number: int, *, seed: int = 0) -> list[Stitch]:

@@ -58,7 +58,7 @@ class Labels(NamedTuple):
         return self if macs is None else self._at(self.macs <= macs)
 
     def thinned(self, most: int) -> tuple[Labels, float]:
-        """About ``most`` labels of a front, and the most that any other scores above a cheaper one of them."""
+        """About ``most`` labels of a front, and the most that another scores above a cheaper one of them."""
         if len(self.macs) <= most:
             return self, 0.0
         step = float(self.score[-1] - self.score[0]) / most
