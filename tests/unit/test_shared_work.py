@@ -123,7 +123,7 @@ def test_a_run_is_the_same_and_one_process_writes_it(tmp_path, digit_models, cor
     assert [each["told"][0] for each in (first, second)] == [f"{alone['told'][0]} (process 1 of 2)"] * 2
     for each in (first, second):
         assert (each["rows"], each["seen"]) == (alone["rows"], alone["seen"])
-        assert each["told"][1] == alone["told"][1] == ["config.yaml", "fit.json", "fitted"]
+        assert each["told"][1] == alone["told"][1] == ["config.yaml", "fit.json", "fitted", "sweeping"]
     assert first["told"][2:] == alone["told"][2:] == [20, 20, 20, 10]
     assert second["told"][2:] == []
     one, two = RunFolder(tmp_path / "run1"), RunFolder(tmp_path / "run2")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 from stitchable.cli.arguments import add_sections, add_trust_code, command_parser, parse_with_run
 
@@ -21,7 +23,14 @@ def run(words: Sequence[str]) -> None:
         default="auto",
         help="The network before or after training; auto takes the trained one where there is one.",
     )
+    parser.add_argument("--limit", type=int | None, default=None, help="Short for --sweep.images.")
+    parser.add_argument("--stitches", type=int | str | None, default=None, help="Short for --sweep.stitches.")
+    parser.add_argument(
+        "--target", type=Literal["all", "front"] | None, default=None, help="Short for --sweep.target."
+    )
     arguments = parse_with_run(parser, words)
+    short = {"images": arguments.limit, "stitches": arguments.stitches, "target": arguments.target}
+    options = replace(arguments.sweep, **{name: each for name, each in short.items() if each is not None})
 
     from stitchable.cli.display import console, curve_summary, progress
     from stitchable.ranks import ranks_named
@@ -37,7 +46,7 @@ def run(words: Sequence[str]) -> None:
         rows = sweep_run(
             folder,
             data=arguments.data,
-            options=arguments.sweep,
+            options=options,
             weights=arguments.weights,
             seed=arguments.seed,
             device=arguments.device,
@@ -46,6 +55,7 @@ def run(words: Sequence[str]) -> None:
                 task, total=images, description=f"{stitches} stitches"
             ),
             on_batch=lambda images: bar.update(task, advance=images),
+            on_note=console.print,
         )
     curve_summary(rows, seconds=time.monotonic() - began)
     if first and folder.latest_curve.is_file():

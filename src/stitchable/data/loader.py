@@ -31,16 +31,19 @@ class ImageLoader(DataLoader[Any]):
     not read; a batch that has no other is left out.
     """
 
-    def __init__(self, dataset: Dataset[Any], *, skipped: Skipped, **options: Any) -> None:
+    def __init__(
+        self, dataset: Dataset[Any], *, skipped: Skipped, empty: bool = False, **options: Any
+    ) -> None:
         super().__init__(dataset, **options)
         self._skipped = skipped
+        self._empty = empty
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, StitchError):
                 raise batch
             self._skipped.add(batch.corrupt)
-            if len(batch.images):
+            if len(batch.images) or self._empty:
                 yield batch.images, batch.labels
 
 
@@ -60,6 +63,7 @@ def image_loader(
     rank: int = 0,
     ranks: int = 1,
     keep_full: bool = False,
+    keep_empty: bool = False,
 ) -> ImageLoader:
     """Loader of normalised batches.
 
@@ -90,6 +94,7 @@ def image_loader(
             stream, each rank reads all and decodes its share.
         keep_full: What becomes of an image that does not read: the next one that does, as stored, takes its
             place (of a stream: one of the next two of the batch of all ranks), or the batch has one less.
+        keep_empty: Give a batch of which no image reads, as one of no images, instead of leaving it out.
 
     Returns:
         Gives (images of shape ``(n, *spec.size)``, float32; labels of shape ``(n,)``, int64).
@@ -153,6 +158,7 @@ def image_loader(
     return ImageLoader(
         maker,
         skipped=source.skipped,
+        empty=keep_empty,
         batch_sampler=order,
         num_workers=workers,
         collate_fn=_as_is,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stitchable.device import sums_device
 from stitchable.errors import StitchError
-from stitchable.evaluation.sweep import Tally
+from stitchable.evaluation.answers import Tally
 from stitchable.modes import evaluating
 
 

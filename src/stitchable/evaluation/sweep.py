@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import replace
+from itertools import islice
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from stitchable.device import sums_device
 from stitchable.errors import StitchError
+from stitchable.evaluation.answers import Answers, BatchAnswers, Tally, answer
 from stitchable.evaluation.curve import CurveRow
-from stitchable.evaluation.pareto import front
-from stitchable.evaluation.statistics import wilson_interval
+from stitchable.evaluation.race import Race
+from stitchable.evaluation.rows import curve_rows
 from stitchable.evaluation.trie import Trie
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, Ranks
 from stitchable.stitch import Stitch
 
-
-@dataclass(frozen=True)
-class Tally:
-    """Sums over the images that one stitch has seen.
-
-    Attributes:
-        correct: Number of images whose largest logit is their label's.
-        loss: Sum of the cross-entropies in nats.
-        images: Number of images.
-        calibration_images: Number of images on which its BatchNorm statistics behind the joints were
-            adjusted; ``None`` where they are the anchors' own.
-    """
-
-    correct: int
-    loss: float
-    images: int
-    calibration_images: int | None = None
+Batches = Callable[[int, int | None], Iterable[tuple[Tensor, Tensor]]]
+"""This process's share of the batches from one number up to another, ``None`` being the end."""
 
 
-@torch.no_grad()
 def tally(
     network: StitchedNetwork,
     stitches: Sequence[Stitch],
@@ -70,44 +52,82 @@ def tally(
     Raises:
         StitchError: No images came, to measure on or to calibrate with.
     """
-    correct = torch.zeros(len(stitches), dtype=torch.int64)
-    loss = torch.zeros(len(stitches), dtype=torch.float64)
-    images = 0
     with evaluating(network):
         trie = Trie(network, stitches, calibration=calibration, ranks=ranks)
-        # Sums of single batches, so that they are added up in the order of batches whoever made them.
-        for sums in ranks.in_turn(_batch_sums(trie, len(stitches), *batch, half=half) for batch in batches):
-            correct += sums.correct
-            loss += sums.loss
-            images += sums.images
-            if on_batch:
-                on_batch(sums.images)
-    if images == 0:
+        answers = Answers(len(trie))
+        answers.kept = False
+        measure(answers, [trie], lambda start, stop: batches, half=half, on_batch=on_batch, ranks=ranks)
+    return tallies(answers, trie)
+
+
+def measure(
+    answers: Answers,
+    tries: Sequence[Trie],
+    batches: Batches,
+    *,
+    race: Race | None = None,
+    measured: Iterable[BatchAnswers] = (),
+    half: bool = False,
+    together: int = 0,
+    on_answers: Callable[[BatchAnswers], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Show images to the stitches of some tries until there are no more.
+
+    Args:
+        answers: Takes in what they answer.
+        tries: Of networks in eval mode; the first one's stitches race, those of the others see all images.
+        batches: Asked for once per round of the race; see `Ranks.share`.
+        race: Stops stitches on the way; none where left out.
+        measured: Answers to the first batches, as ``on_answers`` was told; they are not asked for again.
+        half: See `tally`.
+        together: See `Trie.run`.
+        on_answers: Told of every new batch's answers, in the order of batches.
+        on_batch: See `tally`.
+        ranks: See `tally`.
+
+    Raises:
+        StitchError: No images came.
+    """
+    racing, others = len(tries[0]), range(len(tries[0]), sum(map(len, tries)))
+    stored = iter(measured)
+
+    def take(each: BatchAnswers) -> None:
+        answers.add(each)
+        if race:
+            race.saw(each.right[:racing], each.seen[:racing])
+        if on_batch:
+            on_batch(len(each.labels))
+
+    for stop in race.rounds() if race else [None]:
+        for each in islice(stored, None if stop is None else stop - answers.batches):
+            take(each)
+        if stop is None or answers.batches < stop:
+            only = {*race.running, *others} if race else None
+            mine = (
+                answer(tries, *batch, half=half, only=only, together=together)
+                for batch in batches(answers.batches, stop)
+            )
+            for each in ranks.in_turn(mine):
+                if on_answers:
+                    on_answers(each)
+                take(each)
+        if race:
+            race.decide()
+    if not answers.images:
         raise StitchError("The sweep saw no images. Give at least one batch.")
-    seen = [trie.calibration_images if each in trie.calibrated else None for each in range(len(stitches))]
-    counted = zip(correct, loss, seen, strict=True)
-    return [Tally(int(right), float(total), images, each) for right, total, each in counted]
 
 
-class _BatchSums(NamedTuple):
-    correct: Tensor  # (stitches,), int64
-    loss: Tensor  # (stitches,), float64
-    images: int
-
-
-def _batch_sums(trie: Trie, stitches: int, images: Tensor, labels: Tensor, *, half: bool) -> _BatchSums:
-    device = next(trie.network.parameters()).device
-    where = sums_device(device)
-    labels = labels.to(where)
-    correct = torch.zeros(stitches, dtype=torch.int64, device=where)
-    loss = torch.zeros(stitches, dtype=torch.float64, device=where)
-    with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        found = list(trie.run(images.to(device)))
-    for position, logits in found:
-        logits = logits.to(where)
-        correct[position] = (logits.argmax(1) == labels).sum()
-        loss[position] = F.cross_entropy(logits.double(), labels, reduction="sum")
-    return _BatchSums(correct.cpu(), loss.cpu(), len(images))
+def tallies(answers: Answers, trie: Trie, *, first: int = 0) -> list[Tally]:
+    """Sums of each stitch of a trie whose stitches are numbered from ``first`` on."""
+    return [
+        replace(
+            answers.tally(first + position),
+            calibration_images=trie.calibration_images if position in trie.calibrated else None,
+        )
+        for position in range(len(trie))
+    ]
 
 
 def sweep(
@@ -137,36 +157,7 @@ def sweep(
         One row per stitch, in the order of their indices.
     """
     chosen = sorted(network.space if stitches is None else stitches, key=network.space.index)
-    tallies = tally(
+    found = tally(
         network, chosen, batches, calibration=calibration, half=half, on_batch=on_batch, ranks=ranks
     )
-    costs = [network.cost(stitch) for stitch in chosen]
-    top1 = [100 * each.correct / each.images for each in tallies]
-    on_front = front([cost.macs for cost in costs], top1)
-    rows = []
-    for stitch, each, cost, accuracy, best in zip(chosen, tallies, costs, top1, on_front, strict=True):
-        low, high = wilson_interval(each.correct, each.images)
-        anchor = stitch.anchors[0] if len(stitch.segments) == 1 else None
-        before = (originals or {}).get(anchor) if anchor else None
-        interval = wilson_interval(before.correct, before.images) if before else (None, None)
-        rows.append(
-            CurveRow(
-                index=network.space.index(stitch),
-                stitch=str(stitch),
-                macs=cost.macs,
-                params=cost.params,
-                top1=accuracy,
-                top1_low=low,
-                top1_high=high,
-                loss=each.loss / each.images,
-                images=each.images,
-                on_front=best,
-                anchor=anchor,
-                original_top1=100 * before.correct / before.images if before else None,
-                original_top1_low=interval[0],
-                original_top1_high=interval[1],
-                original_loss=before.loss / before.images if before else None,
-                calibration_images=each.calibration_images,
-            )
-        )
-    return rows
+    return curve_rows(network.space, chosen, found, originals=originals)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from stitchable.evaluation.batch_norm import (
     norms_behind_joint,
 )
 from stitchable.evaluation.moments import Moments, moments_alone
+from stitchable.evaluation.walk import Together, leading_to, walk
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, Ranks
 from stitchable.space.steps import Step
@@ -76,10 +78,17 @@ class Trie:
         self._statistics: dict[PathTree[Key], PathStatistics] = {}
         self._adjusted: set[PathTree[Key]] = set()  # nodes with statistics, and all before them
         self._behind: dict[str, dict[_BatchNorm, None]] = {}  # by anchor: layers behind a joint of any path
+        self._places: dict[PathTree[Key], tuple[int, float]] = {}
+        for position, steps in enumerate(paths):
+            self._place(self._keys(position, steps))
         for position in sorted(self.calibrated):
             self._give_statistics(self._keys(position, paths[position]), norms[position])
         if calibration is not None and self.calibrated:
             self._calibrate(calibration, ranks)
+
+    def __len__(self) -> int:
+        """Number of stitches."""
+        return len(self._stitches)
 
     def _keys(self, position: int, steps: Sequence[Step]) -> list[Key]:
         joint = next((number for number, step in enumerate(steps) if step.kind == "layer"), len(steps))
@@ -144,26 +153,49 @@ class Trie:
         sub.calibration_images = self.calibration_images
         return sub
 
-    def run(self, x: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Logits of every stitch on a batch, as they come.
-
-        The features along one path are held at a time.
+    def run(
+        self, x: Tensor, *, only: Collection[int] | None = None, together: int = 0
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Logits of stitches on a batch, as they come; see `stitchable.evaluation.walk.walk`.
 
         Args:
             x: Normalised images ``(batch, channels, rows, columns)``.
+            only: Positions of the stitches to run; all where left out.
+            together: Images that may wait to run the same block, of the paths to it as many as meet there;
+                0 runs each path by itself. Blocks with BatchNorm statistics of a path run by themselves.
 
         Yields:
             The stitch's position and its logits ``(batch, classes)``, the same bits that
             ``network(x, stitch)`` gives; for those that are calibrated, the same that the module gives
-            that `extract` makes.
+            that `extract` makes. What has run together may differ from that in the last bits.
         """
-        yield from self._descend(self._tree, x)
+        yield from walk(
+            self._tree,
+            x,
+            self._run_step,
+            only=None if only is None else leading_to(self._tree, only),
+            together=Together(together, self._group, self._places) if together else None,
+        )
 
-    def _descend(self, node: PathTree[Key], x: Tensor) -> Iterator[tuple[int, Tensor]]:
-        for position in node.ends:
-            yield position, x
-        for (step, _), child in node.children.items():
-            own = self._statistics.get(child)
-            with own.in_use() if own else nullcontext():
-                y = self.network.apply_step(step, x)
-            yield from self._descend(child, y)
+    def _run_step(self, key: Key, node: PathTree[Key], x: Tensor) -> Tensor:
+        own = self._statistics.get(node)
+        with own.in_use() if own else nullcontext():
+            return self.network.apply_step(key[0], x)
+
+    def _group(self, key: Key, node: PathTree[Key]) -> Step | None:
+        if node in self._statistics:
+            return None
+        step = key[0]
+        return step if step.joint in self.network.behind else step._replace(joint="")
+
+    def _place(self, keys: Sequence[Key]) -> None:
+        """Note where a path's nodes stand: anchors in the order of the space, and their blocks in theirs."""
+        anchors = list(self.network.anchors)
+        place = (0, 0.0)
+        for (step, _), node in zip(keys, self._tree.along(keys), strict=True):
+            if step.kind == "layer":
+                place = (place[0], place[1] + 0.5)
+            else:
+                blocks = {"stem": 0.0, "block": step.block + 1.0, "head": math.inf}
+                place = (anchors.index(step.name), blocks[step.kind])
+            self._places[node] = place

@@ -104,20 +104,30 @@ class SweepConfig:
     Attributes:
         images: Held-out images to use; ``None`` means all.
         batch_size: Images per forward pass.
-        stitches: How many stitches to measure, drawn from the space with the anchors; ``None`` means all.
+        stitches: Which stitches to measure: how many, drawn from the space with the anchors; or besides the
+            anchors those with these ids, a list, separated by commas, or one per line of a text file;
+            ``None`` means all.
+        target: ``"front"`` shows no more images to a stitch as soon as it is off the front with
+            ``confidence``; its row says how many it saw.
+        confidence: Probability, at least, with which a stitch that belongs on the front is not stopped.
         calibration_images: Training images on which the BatchNorm statistics behind a joint are adjusted
             to each path; 0 keeps the anchors' own. ``None`` takes 1,000, and none for a network that was
             trained with frozen statistics: its weights have got used to these. Families without BatchNorm
             never read them.
         autocast: ``"bfloat16"`` measures what a device that computes so would give, in about half the time on
             CPUs with AVX-512 BF16. The calibration stays in float32.
+        together: Images that may wait to run a block together, of all the stitches that come to it; 0 runs
+            each path by itself.
     """
 
     images: int | None = None
     batch_size: int = 250
-    stitches: int | None = None
+    stitches: int | list[str] | str | None = None
+    target: Literal["all", "front"] = "all"
+    confidence: float = 0.95
     calibration_images: int | None = None
     autocast: Literal["none", "bfloat16"] = "none"
+    together: int = 0
 
     def __post_init__(self) -> None:
         check_choices(self, "sweep")
@@ -129,8 +139,12 @@ class SweepConfig:
             )
         for name in ("images", "batch_size", "stitches"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise StitchError(f"sweep.{name} must be at least 1; got {value}.")
+        if not 0 < self.confidence < 1:
+            raise StitchError(f"sweep.confidence is a share between 0 and 1; got {self.confidence}.")
+        if self.together < 0:
+            raise StitchError(f"sweep.together must be 0 or more; got {self.together}.")
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from stitchable.anchors.store import save_anchor
 from stitchable.data.loader import image_loader
 from stitchable.device import choose_device
 from stitchable.errors import StitchError
+from stitchable.evaluation.answers import Tally
 from stitchable.evaluation.module import tally_module
 from stitchable.evaluation.statistics import wilson_interval
-from stitchable.evaluation.sweep import Tally
 from stitchable.runs.config import DataConfig, InputConfig
 from stitchable.runs.images import open_for, open_split, training_batches
 from stitchable.training.finetune import EpochRecord, finetune

@@ -149,7 +149,7 @@ def _conversions(network: StitchedNetwork, config: RunConfig, ranks: Ranks) -> l
 
 
 def _forget(run: RunFolder) -> None:
-    for folder in (run.network, run.stopped, run.checkpoints, run.best):
+    for folder in (run.network, run.stopped, run.checkpoints, run.best, run.sweeping):
         shutil.rmtree(folder, ignore_errors=True)
     for path in (
         run.train_file,

@@ -23,7 +23,7 @@ class RunFolder:
     it keep here; ``stopped/`` the network that the guard kept when it stopped one; ``best/`` that of the best
     epoch, where one is kept; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training,
     ``outcomes_fitted.safetensors`` and ``outcomes.safetensors`` what every stitch answered on every image;
-    ``profile.json`` latency and memory on this device.
+    ``sweeping/`` those of a sweep that is not done; ``profile.json`` latency and memory on this device.
 
     Args:
         path: The folder; it need not exist.
@@ -48,6 +48,7 @@ class RunFolder:
         self.curve = self.path / "curve.jsonl"
         self.outcomes_fitted = self.path / "outcomes_fitted.safetensors"
         self.outcomes = self.path / "outcomes.safetensors"
+        self.sweeping = self.path / "sweeping"
         self.profile = self.path / "profile.json"
         self.report = self.path / "report.html"
         self.figures = (self.path / "curve.svg", self.path / "curve.png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from stitchable.network import StitchedNetwork
 from stitchable.ranks import Ranks
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
-from stitchable.training.checkpoint import Checkpoint, newest_checkpoint
+from stitchable.training.checkpoint import Checkpoint, digest_file, newest_checkpoint
 from stitchable.training.options import TrainOptions
 
 
@@ -62,7 +61,7 @@ def identity_of(
         "seed": seed,
         "data.train": data.train,
         "labels": source.digest,
-        "fitted": hashlib.sha256((run.fitted / WEIGHTS).read_bytes()).hexdigest()[:12],
+        "fitted": digest_file(run.fitted / WEIGHTS)[:12],
         "stitchable": __version__,
     }
     rounding = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}

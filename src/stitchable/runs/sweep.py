@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
+from torch import Tensor
+
+from stitchable import __version__
+from stitchable.anchors.store import WEIGHTS
+from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
+from stitchable.evaluation.answers import Answers
 from stitchable.evaluation.curve import CurveRow, write_curve
-from stitchable.evaluation.sweep import sweep, tally
+from stitchable.evaluation.outcomes import Outcomes, write_outcomes
+from stitchable.evaluation.race import Race
+from stitchable.evaluation.rows import curve_rows
+from stitchable.evaluation.sweep import measure, tallies
+from stitchable.evaluation.trie import Trie
+from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
-from stitchable.ranks import joined
+from stitchable.ranks import Ranks, joined
 from stitchable.runs.calibration import calibration_batches, calibration_options
+from stitchable.runs.chosen import chosen_stitches
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
-from stitchable.space.prune import sample_members
+from stitchable.runs.sweeping import Sweeping
 from stitchable.stitch import Stitch
+from stitchable.training.checkpoint import digest_file
 
 Weights = Literal["auto", "fitted", "trained"]
 
@@ -33,8 +48,13 @@ def sweep_run(
     trust_code: bool = False,
     on_start: Callable[[int, int], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> list[CurveRow]:
     """Measure the curve of a run; write ``curve.jsonl`` (trained) or ``curve_fitted.jsonl``.
+
+    What every stitch answered on every image goes into ``outcomes.safetensors`` or
+    ``outcomes_fitted.safetensors``, up to `stitchable.evaluation.answers.MOST_KEPT` answers. A sweep that was
+    cut off goes on where it was, as long as nothing has changed that decides the answers.
 
     The configuration of the run takes over what was measured on, so that the report can say it.
 
@@ -52,12 +72,14 @@ def sweep_run(
         device: See `Ranks.device`.
         trust_code: Allow the folder's own architecture files to run.
         on_start: Called with the number of stitches and images.
-        on_batch: Called with the number of images after each batch.
+        on_batch: Called with the number of images after each batch, those of an earlier go included.
+        on_note: Called with a line that is worth reading.
 
     Raises:
         StitchError: The run or its network is missing, or the images do not fit.
     """
     run.require()
+    given = options
     if weights == "trained" and not run.is_trained:
         raise StitchError(f"{run.path} is not trained. Train it first, or sweep with --weights fitted.")
     trained = run.is_trained and weights != "fitted"
@@ -67,48 +89,116 @@ def sweep_run(
         network = StitchedNetwork.from_pretrained(folder, trust_code=trust_code).to(where)
         # Held in memory, every process would decode the images of all.
         source = open_for(network, replace(data, memory=data.memory and ranks.count == 1), "val")
-        loader = image_loader(
-            source,
-            network.input_spec,
-            batch_size=options.batch_size,
-            limit=options.images,
-            workers=data.workers,
-            start=ranks.rank,
-            every=ranks.count,
-        )
-        stitches = _chosen(network, options, seed)
-        calibrating = calibration_options(options, run, trained=trained)
-        calibration = calibration_batches(network, stitches, data, calibrating, ranks=ranks)
+        images = min(options.images or len(source), len(source))
+        stitches = chosen_stitches(network.space, options.stitches, seed=seed)
+        options = calibration_options(options, run, trained=trained)
         if on_start and ranks.first:
-            on_start(len(stitches), min(options.images or len(source), len(source)))
-        half = options.autocast == "bfloat16"
+            on_start(len(stitches), images)
+        calibration = calibration_batches(network, stitches, data, options, ranks=ranks)
+        race = None
+        if options.target == "front":
+            race = Race(
+                [network.cost(each).macs for each in stitches],
+                images=images,
+                batch_size=options.batch_size,
+                confidence=options.confidence,
+                keep=[at for at, each in enumerate(stitches) if len(each.segments) == 1],
+            )
+
+        def batches(start: int, stop: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+            loader = image_loader(
+                source,
+                network.input_spec,
+                batch_size=options.batch_size,
+                limit=options.images,
+                shuffle_seed=seed if race else None,  # what a race has seen should be like what is to come
+                workers=data.workers,
+                start=start + ranks.rank,
+                every=ranks.count,
+                keep_empty=True,
+            )
+            yield from islice(loader, None if stop is None else len(ranks.share(stop - start)))
+
+        with ExitStack() as stack:
+            tries = [_trie(stack, network, stitches, calibration, ranks)]
+            if trained:
+                # The anchors as they came, on the same images: what joint training did to them.
+                fitted = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
+                alone = [fitted.space.stitch(name) for name in fitted.anchors]
+                tries.append(_trie(stack, fitted, alone, None, ranks))
+            answers = Answers(sum(map(len, tries)), images=images)
+            identity = _identity(run, source, stitches, data, options, seed=seed, trained=trained)
+            so_far = stack.enter_context(Sweeping(run.sweeping, identity))
+            keep = ranks.first and answers.kept
+            before = ranks.from_first(so_far.read() if keep else [])
+            if before and on_note and ranks.first:
+                on_note(f"going on after {sum(len(each.labels) for each in before):,} of {images:,} images")
+            measure(
+                answers,
+                tries,
+                batches,
+                race=race,
+                measured=before,
+                half=options.autocast == "bfloat16",
+                together=options.together,
+                on_answers=so_far.add if keep else None,
+                on_batch=on_batch if ranks.first else None,
+                ranks=ranks,
+            )
         originals = None
         if trained:
-            # The anchors as they came, on the same images: what joint training did to them.
-            fitted = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code).to(where)
-            alone = [fitted.space.stitch(name) for name in fitted.anchors]
-            tallies = tally(fitted, alone, loader, half=half, ranks=ranks)
-            originals = dict(zip(fitted.anchors, tallies, strict=True))
-        rows = sweep(
-            network,
-            loader,
-            stitches=stitches,
-            originals=originals,
-            calibration=calibration,
-            half=half,
-            on_batch=on_batch if ranks.first else None,
-            ranks=ranks,
-        )
+            originals = dict(
+                zip(fitted.anchors, tallies(answers, tries[1], first=len(stitches)), strict=True)
+            )
+        rows = curve_rows(network.space, stitches, tallies(answers, tries[0]), originals=originals)
         if ranks.first:
-            write_curve(run.curve if trained else run.curve_fitted, rows)
+            ids = [str(each) for each in stitches]
+            _write(run, rows, answers.outcomes(ids) if answers.kept else None, trained=trained)
             config = run.read_config()
-            changed = {"data": {**config["data"], "val": data.val}, "sweep": asdict(options)}
+            changed = {"data": {**config["data"], "val": data.val}, "sweep": asdict(given)}
             run.write_config({**config, **changed})
+            so_far.remove()
         ranks.wait()
     return rows
 
 
-def _chosen(network: StitchedNetwork, options: SweepConfig, seed: int) -> list[Stitch]:
-    if options.stitches is None:
-        return list(network.space)
-    return sample_members(network.space, options.stitches, seed=seed)
+def _trie(
+    stack: ExitStack,
+    network: StitchedNetwork,
+    stitches: Sequence[Stitch],
+    calibration: Iterator[Tensor] | None,
+    ranks: Ranks,
+) -> Trie:
+    stack.enter_context(evaluating(network))
+    return Trie(network, stitches, calibration=calibration, ranks=ranks)
+
+
+def _identity(
+    run: RunFolder,
+    source: ImageSource,
+    stitches: Sequence[Stitch],
+    data: DataConfig,
+    options: SweepConfig,
+    *,
+    seed: int,
+    trained: bool,
+) -> dict[str, Any]:
+    """What decides the answers of a sweep."""
+    folders = [run.fitted, *([run.network] if trained else [])]
+    return {
+        "stitchable": __version__,
+        "weights": [digest_file(each / WEIGHTS) for each in folders],
+        "stitches": [str(each) for each in stitches],
+        "val": [data.val, source.digest],
+        "train": data.train if options.calibration_images else None,
+        "sweep": asdict(options),
+        "seed": seed if options.target == "front" else None,
+    }
+
+
+def _write(run: RunFolder, rows: list[CurveRow], outcomes: Outcomes | None, *, trained: bool) -> None:
+    file = run.outcomes if trained else run.outcomes_fitted
+    file.unlink(missing_ok=True)  # never the answers of another curve
+    write_curve(run.curve if trained else run.curve_fitted, rows)
+    if outcomes:
+        write_outcomes(file, outcomes)

@@ -1,5 +1,6 @@
 from collections import Counter
 
+import pytest
 import torch
 
 from stitchable.evaluation.trie import Trie
@@ -104,3 +105,36 @@ def test_features_beyond_the_current_path_are_let_go(stitched_vits, noise):
     longest = max(len(network.space.steps(stitch)) for stitch in network.space)
     assert len(alive) > 2 * longest
     assert most <= longest + 1  # and the one that the loop still holds
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("room", [1, 12, 1000])
+def test_together_gives_the_same_up_to_rounding(network, side, noise, monkeypatch, room):
+    """Blocks of an end anchor run once for all the paths that come to them, as far as there is room."""
+    stitches, images = list(network.space), noise(4, side=side)
+    expected = dict(Trie(network, stitches).run(images))
+    ran = counting(network, monkeypatch)
+    got = dict(Trie(network, stitches).run(images, together=room))
+    assert got.keys() == expected.keys()
+    for position, logits in got.items():
+        torch.testing.assert_close(logits, expected[position], rtol=1e-4, atol=1e-5)
+    apart = len(prefixes(network.space, stitches))
+    if room == 1:
+        assert ran.total() == apart
+        assert all(torch.equal(got[position], each) for position, each in expected.items())
+    else:
+        assert ran.total() < apart
+    if room == 1000 and len(network.space.outlines) == 3:  # one way, so all meet
+        runs = Counter(step._replace(joint="") for step in ran.elements() if step.kind != "layer")
+        assert set(runs.values()) == {1}
+
+
+@torch.no_grad()
+def test_only_some_run_no_more_than_they_need(network, side, noise, monkeypatch):
+    stitches, images = list(network.space), noise(2, side=side)
+    trie, some = Trie(network, stitches), [1, len(stitches) - 1]
+    ran = counting(network, monkeypatch)
+    got = dict(trie.run(images, only=some))
+    assert sorted(got) == some
+    assert ran.total() == len(prefixes(network.space, [stitches[each] for each in some]))
+    assert torch.equal(got[1], network(images, stitches[1]))

@@ -32,8 +32,11 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
         "images": 50,
         "batch_size": 20,
         "stitches": None,
+        "target": "all",
+        "confidence": 0.95,
         "calibration_images": None,
         "autocast": "none",
+        "together": 0,
     }
 
 
