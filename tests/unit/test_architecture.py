@@ -41,11 +41,13 @@ TABLE = {
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "similarity": "errors",
     "prediction": "errors stitch modes space layers network initialization evaluation similarity",
+    "search": "errors stitch space prediction",
     "training": "errors stitch modes device ranks space network paths data",
     "tracking": "errors stitch training nested",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
-    "data initialization evaluation prediction training tracking report stitchable",
+    "data initialization evaluation prediction search training tracking report "
+    "stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
     "cli": "errors stitch units device ranks space anchors network evaluation prediction training tracking "
     "report runs "
@@ -62,6 +64,7 @@ WITHOUT_TORCH = {
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
     *("evaluation.outcomes", "evaluation.device_cost"),
     *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
+    "search",
     *(
         "data.augment",
         "training.options",

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
     "predict": "accuracies after training, predicted, and how far that can be believed",
+    "search": "good stitches in a budget, where there are too many to sweep",
     "pick": "the best stitch for a budget",
     "report": "one page and figures from a run's curve",
     "extract": "one stitch of a run as a small plain model",

@@ -63,7 +63,7 @@ def predict_run(
         stitches = sample_members(space, MOST_STITCHES, seed=seed)
         stitches += [space.stitch(name) for name in measured if space.stitch(name) not in set(stitches)]
     known = Known(
-        r2=_r2(run),
+        r2=r2_of(run),
         cka=_similarity(network, data, images, seed) if images else {},
         untrained={row.stitch: row for row in before},
     )
@@ -71,7 +71,7 @@ def predict_run(
     return predict(feature_table(space, joined, known), measured)
 
 
-def _r2(run: RunFolder) -> dict[str, float]:
+def r2_of(run: RunFolder) -> dict[str, float]:
     """R² by layer; nothing for layers that were not fitted by least squares."""
     if not run.fit_file.is_file():
         return {}
