@@ -31,12 +31,13 @@ OUTLINES = {
         ("small", "deit_small_patch16_224", 12),
         ("base", "deit_base_patch16_224", 12),
     ],
-    "ViT-S and ViT-L, 12 and 24 blocks, two-way": [
-        ("small", "deit_small_patch16_224", 12),
+    "DeiT-Ti, ViT-B, ViT-L, 12, 12 and 24 blocks": [
+        ("tiny", "deit_tiny_patch16_224", 12),
+        ("base", "vit_base_patch16_224", 12),
         ("large", "vit_large_patch16_224", 24),
     ],
 }
-JOINTS = {"DeiT-Ti/S/B, 12 blocks each": (1, 2, 3, 4, 5, 6, 8)}
+JOINTS = (1, 2, 3, 4, 5, 6, 8)
 
 
 def outline(name: str, model: str, depth: int) -> Outline:
@@ -53,7 +54,7 @@ def scores_for(space: StitchingSpace, seed: int) -> PathScores:
         name: list(ends[name] / 10 / each.depth + draw.normal(0, 0.05, each.depth))
         for name, each in space.outlines.items()
     }
-    return PathScores(ends, blocks, {joint: -float(draw.gamma(2.0, 0.5)) for joint in space.joints})
+    return PathScores(ends, blocks, {joint: -float(draw.gamma(2.0, 0.1)) for joint in space.joints})
 
 
 def tasks(space: StitchingSpace, seed: int) -> dict[str, Callable[[], Any]]:
@@ -120,11 +121,8 @@ def main() -> None:
     lines = []
     for family, models in OUTLINES.items():
         outlines = [outline(*model) for model in models]
-        for joints in JOINTS.get(family, (2, 6, 10)):
-            # Two anchors of unlike depth are joined by the rule of SN-Netv2, with more joints than its two.
-            rule = SpaceOptions(pairs="all", direction="both", joints=joints)
-            space = build_space(outlines, SpaceOptions(rule="two_way") if len(outlines) == 2 else rule)
-            space = StitchingSpace(outlines, space.joints, most_joints=joints)
+        for joints in JOINTS:
+            space = build_space(outlines, SpaceOptions(pairs="all", direction="both", joints=joints))
             found = {name: measure(task) for name, task in tasks(space, options.seed).items()}
             content["results"].append(
                 {

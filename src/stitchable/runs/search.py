@@ -92,7 +92,7 @@ def search_run(
     strategy = strategy_named(options.strategy, space, options.macs, seed=options.seed, r2=r2_of(run))
     source = open_for(network, data, "val")
     sweep = calibration_options(sweep, run, trained=run.is_trained)
-    log = SearchLog(run.path / "search.jsonl", _identity(run, options, sweep, data, source.digest))
+    log = SearchLog(run.search, _identity(run, options, sweep, data, source.digest))
     if log.rows and on_rows:
         on_rows(log.rows)
 

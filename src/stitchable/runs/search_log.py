@@ -43,7 +43,7 @@ class SearchLog:
                 values = json.loads(line)
                 size = values.pop("generation_size")
                 del values["generation"]
-                waiting.append(CurveRow(on_front=False, **values))
+                waiting.append(CurveRow(**{"on_front": False, **values}))
                 if len(waiting) == size:
                     found.append(waiting)
                     waiting = []
