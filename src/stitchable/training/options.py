@@ -101,6 +101,9 @@ class TrainOptions(StepOptions, EngineOptions):
             one set per joint. A path over several joints runs with the set of the last one taken.
             ``"all_norms"`` tunes such norms and the anchors too.
         rank: Of such updates; a layer's smaller width where that is less.
+        interpolation: Share of the way from the fitted weights to the trained ones at which those lie that
+            are saved, in (0, 1]; see `stitchable.training.interpolation.interpolate`. Less than 1 gives
+            anchors back some of what training costs them.
         sampler: Which stitches a step trains.
         objective: What is minimised.
         guard: How the anchors are watched.
@@ -111,6 +114,7 @@ class TrainOptions(StepOptions, EngineOptions):
     lr_multipliers: dict[str, float] = field(default_factory=dict)
     tune: Tune = "all"
     rank: int = 64
+    interpolation: float = 1.0
     sampler: SamplerOptions = field(default_factory=SamplerOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     guard: GuardOptions = field(default_factory=GuardOptions)
@@ -138,6 +142,7 @@ class TrainOptions(StepOptions, EngineOptions):
             "layer_lr": (fine, "at least 0"),
             "lr_multipliers": (factors, "factors of at least 0"),
             "rank": (self.rank >= 1, "at least 1"),
+            "interpolation": (0 < self.interpolation <= 1, "above 0, and 1 at most"),
         }
 
 

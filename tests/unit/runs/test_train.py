@@ -2,6 +2,7 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+import torch
 
 from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
@@ -126,3 +127,22 @@ def test_a_training_that_fails_loses_nothing(fitted, corrupt, contents, digits, 
         after = contents(fitted)
         after.pop("train.jsonl.partial", None)  # the log of the failure itself
         assert after == before, message
+
+
+@pytest.mark.parametrize("tune", ["all", "norms", "low_rank"])
+def test_what_is_saved_may_lie_on_the_way(fitted, digits, quick, tune):
+    """Two trainings of the same seed: at 0.25 every weight is a quarter of the way to the whole one."""
+    run, options = RunFolder(fitted), replace(quick, lr=1e-2, tune=tune)
+    train_run(run, data=digits, options=options)
+    whole = StitchedNetwork.from_pretrained(run.network)
+    train_run(run, data=digits, options=replace(options, interpolation=0.25), overwrite=True)
+    part, start = StitchedNetwork.from_pretrained(run.network), StitchedNetwork.from_pretrained(run.fitted)
+    if tune == "norms":
+        start.own_behind_joints("norms")
+    moved = 0
+    for key, before in start.state_dict().items():
+        after, between = whole.state_dict()[key], part.state_dict()[key]
+        torch.testing.assert_close(between, before + 0.25 * (after - before), rtol=1e-5, atol=1e-7)
+        assert not torch.equal(before, after) or torch.equal(between, before), key
+        moved += not torch.equal(before, after)
+    assert moved > 5

@@ -52,6 +52,7 @@ def test_whether_it_mixes():
     ("wrong", "message"),
     [
         ({"rank": 0}, r"train\.rank must be at least 1; got 0"),
+        ({"interpolation": 0.0}, r"train\.interpolation must be above 0, and 1 at most; got 0\.0"),
         ({"lr_multipliers": {"small": -1.0}}, r"train\.lr_multipliers must be factors of at least 0"),
         ({"lr_multipliers": {"small": float("inf")}}, r"train\.lr_multipliers must be"),
         ({"tune": "layer"}, r"Unknown train\.tune 'layer'\. Nearest: layers"),
