@@ -26,7 +26,7 @@ from stitchable.search.strategies import STRATEGIES, strategy_named
 from stitchable.space.space import StitchingSpace
 from stitchable.stitch import Stitch
 
-EVALUATIONS = (30, 50, 100, 150, 200, 300)
+EVALUATIONS = (30, 50, 70, 100, 150, 200)
 GENERATION = 10
 
 
@@ -68,9 +68,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run of which every stitch was measured")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument(
-        "--budgets", type=float, nargs="+", default=[0.2, 0.4, 0.7], help="of the dearest anchor"
-    )
+    parser.add_argument("--budgets", type=float, nargs="+", default=[0.2, 0.5], help="of the dearest anchor")
     parser.add_argument("--trust_code", action="store_true")
     options = parser.parse_args()
     run = RunFolder(options.run)
