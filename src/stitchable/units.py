@@ -1,4 +1,4 @@
-"""Counts as people write them: ``1.26 GMACs`` from a number, and a number from ``1.2G``."""
+"""Counts, times and sizes as people write them: ``1.26 GMACs`` from a number, and a number from ``1.2G``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from decimal import Decimal
 from stitchable.errors import StitchError
 
 _PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_COUNT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?)\s*([kKmMgGtT]?)")
+_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?)\s*"
+_COUNT = re.compile(_NUMBER + r"([kKmMgGtT]?)")
+_TIME = re.compile(_NUMBER + r"(us|µs|μs|ms|s)")
+_MILLISECONDS = {"us": Decimal("0.001"), "µs": Decimal("0.001"), "μs": Decimal("0.001"), "ms": 1, "s": 1000}
+_SIZE = re.compile(_NUMBER + r"([kKmMgGtT]?)(i?)[bB]?")
 
 
 def prefix_for(value: float) -> tuple[str, int]:
@@ -96,3 +100,68 @@ scientific, alone or with k, M, G or T: 800k, 1.2G, 1.2e9.
         )
     letter = match[2].lower()
     return round(Decimal(match[1]) * _PREFIXES[letter if letter in ("", "k") else letter.upper()])
+
+
+def format_milliseconds(value: float) -> str:
+    """A time with the unit that leaves one to three digits before the point.
+
+    Args:
+        value: The time in milliseconds.
+
+    Example:
+        >>> format_milliseconds(8.094), format_milliseconds(0.0853), format_milliseconds(1234)
+        ('8.09 ms', '85.3 µs', '1.23 s')
+    """
+    scaled, unit = (
+        (value * 1000, "µs") if value < 0.99995 else (value, "ms") if value < 999.95 else (value / 1000, "s")
+    )
+    return f"{scaled:.{2 if scaled < 9.995 else 1}f} {unit}"
+
+
+def parse_milliseconds(text: str) -> float:
+    """Read a time such as ``8ms``, ``0.5s`` or ``800us``, in milliseconds.
+
+    Raises:
+        StitchError: The text is not a number that is not negative, with one of these units.
+
+    Example:
+        >>> parse_milliseconds("8ms"), parse_milliseconds("0.5 s"), parse_milliseconds("800us")
+        (8.0, 500.0, 0.8)
+        >>> parse_milliseconds("8")
+        Traceback (most recent call last):
+        stitchable.errors.StitchError: '8' is not a time. Write a number that is not negative with its unit \
+us, ms or s: 800us, 8ms, 0.5s.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None or match[1].startswith("-"):
+        raise StitchError(
+            f"{text!r} is not a time. Write a number that is not negative with its unit us, ms or s: 800us, "
+            "8ms, 0.5s."
+        )
+    return float(Decimal(match[1]) * _MILLISECONDS[match[2]])
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size in bytes such as ``300MB``, ``1.2GiB`` or ``300000000``.
+
+    k, M, G and T are powers of 1000, Ki, Mi, Gi and Ti of 1024, in either case; the B may be left out.
+
+    Raises:
+        StitchError: The text is not such a size, or it is negative.
+
+    Example:
+        >>> parse_bytes("300MB"), parse_bytes("1.2GiB"), parse_bytes("512 kib")
+        (300000000, 1288490189, 524288)
+        >>> parse_bytes("lots")
+        Traceback (most recent call last):
+        stitchable.errors.StitchError: 'lots' is not a size. Write a number of bytes that is not negative, \
+alone or with k, M, G, T, Ki, Mi, Gi or Ti: 300MB, 1.2GiB.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or match[1].startswith("-") or (match[3] and not match[2]):
+        raise StitchError(
+            f"{text!r} is not a size. Write a number of bytes that is not negative, alone or with k, M, G, "
+            "T, Ki, Mi, Gi or Ti: 300MB, 1.2GiB."
+        )
+    power = " kmgt".index(match[2].lower() or " ")
+    return round(Decimal(match[1]) * (1024 if match[3] else 1000) ** power)

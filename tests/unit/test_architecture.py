@@ -63,6 +63,8 @@ WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
     *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
     *("evaluation.outcomes", "evaluation.device_cost"),
+    *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
+    *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
     *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
     "search",
     *(
@@ -75,6 +77,9 @@ WITHOUT_TORCH = {
         "runs.config",
         "runs.folder",
     ),
+    *(f"evaluation.{name}" for name in ("axis", "condition", "comparable", "evidence", "limits", "choice")),
+    *(f"evaluation.{name}" for name in ("pick_text", "spacing", "gaps", "menu", "menu_file", "menu_text")),
+    *("evaluation.paired",),
 }
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stitchable.errors import StitchError
-from stitchable.units import format_count, parse_count
+from stitchable.units import format_count, format_milliseconds, parse_bytes, parse_count, parse_milliseconds
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,37 @@ def test_what_is_printed_reads_back_within_half_a_percent(value: int) -> None:
     assert parse_count(format_count(value, "MACs"), "MACs") == pytest.approx(value, rel=0.0051)
     assert parse_count(format_count(value)) == pytest.approx(value, rel=0.0051)
     assert parse_count(str(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123, "12.3 µs"), (0.99999, "1.00 ms"), (9.996, "10.0 ms"), (999.96, "1.00 s"), (61_000, "61.0 s")],
+)
+def test_times_keep_three_digits(value: float, text: str) -> None:
+    assert format_milliseconds(value) == text
+
+
+@given(st.floats(min_value=1e-3, max_value=1e6))
+def test_a_time_that_is_printed_reads_back(value: float) -> None:
+    assert parse_milliseconds(format_milliseconds(value)) == pytest.approx(value, rel=0.0051)
+    assert parse_milliseconds(f"{value!r}ms") == value
+
+
+@pytest.mark.parametrize("text", ["", "8", "ms", "-1ms", "8 min", "1,5ms", "nanms", "8MS"])
+def test_a_time_needs_its_unit(text: str) -> None:
+    with pytest.raises(StitchError, match="with its unit us, ms or s"):
+        parse_milliseconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("12B", 12), ("1kB", 1000), ("1 KiB", 1024), ("2mb", 2 * 10**6), ("1.5G", 15 * 10**8)],
+)
+def test_sizes_of_both_kinds_of_prefix(text: str, value: int) -> None:
+    assert parse_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "MB", "1iB", "-3M", "1.2X", "1,2GB", "3 MBB"])
+def test_a_size_names_what_is_allowed(text: str) -> None:
+    with pytest.raises(StitchError, match="alone or with k, M, G, T, Ki, Mi, Gi or Ti"):
+        parse_bytes(text)

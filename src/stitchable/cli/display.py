@@ -47,6 +47,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
         grid.add_column(column, justify="right" if number in right else "left", no_wrap=True)
     for row in rows:
         grid.add_row(*row)
+    # A terminal may wrap lines, but nobody can use ids that were cut off.
+    grid.width = console.measure(grid, options=console.options.update(max_width=1000)).maximum
     console.print(grid)
 
 

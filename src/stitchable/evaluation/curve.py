@@ -33,6 +33,21 @@ class CurveRow:
         original_loss: Its mean cross-entropy.
         calibration_images: Number of training images on which the BatchNorm statistics behind the joints
             were adjusted to this path; ``None`` where they are the anchors' own.
+        front_probability: Share of bootstrap samples of the images in which the row is on the front, 0 to 1;
+            see `stitchable.evaluation.bootstrap`.
+        calibration_error: Expected calibration error in 15 bins, percentage points.
+        overconfidence: Mean confidence minus top-1, percentage points.
+        worst_class: Number of the class that is answered worst, of those with at least 10 images.
+        worst_class_top1: Its accuracy, percent.
+        worst_class_images: Number of its images.
+        gain_over: For rows on the front, the stitch next to them on the cheaper side. What follows compares
+            the two on the images that both saw.
+        gain: How much more accurate the row is than that one, percentage points.
+        gain_low: Lower end of its paired 95 % interval.
+        gain_high: Upper end.
+        gain_p: Two-sided p-value of the exact McNemar test that both are equally accurate.
+        churn: Percent of images whose predicted class changes when switching from that one to the row.
+        negative_flips: Percent of images that were right and become wrong.
     """
 
     index: int
@@ -51,6 +66,19 @@ class CurveRow:
     original_top1_high: float | None = None
     original_loss: float | None = None
     calibration_images: int | None = None
+    front_probability: float | None = None
+    calibration_error: float | None = None
+    overconfidence: float | None = None
+    worst_class: int | None = None
+    worst_class_top1: float | None = None
+    worst_class_images: int | None = None
+    gain_over: str | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    gain_p: float | None = None
+    churn: float | None = None
+    negative_flips: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain data; fields that are ``None`` are left out."""

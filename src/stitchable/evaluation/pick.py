@@ -1,142 +1,136 @@
-"""The choice for a budget: the most accurate stitch that fits."""
+"""The choice for budgets: the most accurate stitch that fits, or the cheapest that is accurate enough."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from stitchable.errors import StitchError
+from stitchable.evaluation.axis import AXES, Percentile, PricedRow
+from stitchable.evaluation.choice import Choice, Neighbour
+from stitchable.evaluation.comparable import comparable
 from stitchable.evaluation.curve import CurveRow
-from stitchable.units import format_count
-
-_UNITS = {"macs": "MACs", "params": "params"}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The stitch chosen for a budget, and what lies beyond it.
-
-    Attributes:
-        row: The row chosen.
-        macs: Budget in multiply-accumulates per image; ``None`` where MACs are free.
-        params: Budget in parameters; ``None`` where parameters are free.
-        beyond: The more accurate row that least exceeds the budgets, as a multiple of them; ``None`` if
-            the row chosen is the most accurate of all.
-    """
-
-    row: CurveRow
-    macs: int | None
-    params: int | None
-    beyond: CurveRow | None
-
-    @property
-    def macs_headroom(self) -> int | None:
-        """MACs of the budget that the stitch leaves unused."""
-        return None if self.macs is None else self.macs - self.row.macs
-
-    @property
-    def params_headroom(self) -> int | None:
-        """Parameters of the budget that the stitch leaves unused."""
-        return None if self.params is None else self.params - self.row.params
+from stitchable.evaluation.device_cost import DeviceCosts
+from stitchable.evaluation.evidence import Evidence
+from stitchable.evaluation.limits import Budget, Limits, Target, nothing_fits
+from stitchable.evaluation.outcomes import Outcomes
+from stitchable.evaluation.pareto import front
 
 
-def pick(rows: Sequence[CurveRow], *, macs: int | None = None, params: int | None = None) -> Choice:
-    """Choose the most accurate row within every budget given.
+def pick(
+    rows: Sequence[CurveRow],
+    *,
+    macs: float | None = None,
+    params: float | None = None,
+    latency: float | None = None,
+    memory: float | None = None,
+    top1: float | None = None,
+    sure: bool = False,
+    cheapest: str | None = None,
+    device: DeviceCosts | None = None,
+    percentile: Percentile = "p50",
+    outcomes: Outcomes | None = None,
+) -> Choice:
+    """Choose among the rows that keep to every budget and reach the top-1.
 
-    Equally accurate rows: the one with fewer MACs, then with fewer parameters, then with the lower index.
+    With ``cheapest`` it is the cheapest of them along that axis; without it, the most accurate where a
+    budget is given, and else the cheapest: by latency if ``device`` is given, by MACs if not. Equal rows:
+    the more accurate, then the one with fewer MACs, then fewer parameters, then the lower index.
+
+    Rows that saw fewer images than others, since a race stopped them, are chosen only where no other fits.
 
     Args:
         rows: A curve, such as `read_curve` gives.
         macs: Most multiply-accumulates per image, by the convention of the curve.
         params: Most parameters.
+        latency: Longest time in milliseconds for a batch of the condition's size.
+        memory: Most memory in bytes.
+        top1: Least top-1 in percent.
+        sure: The lower end of the 95 % interval has to reach ``top1``, and not only the measured value.
+        cheapest: ``macs``, ``params``, ``latency`` or ``memory``.
+        device: Costs on a device, for ``latency`` and ``memory``.
+        percentile: Which latency counts, ``p50`` or ``p95``.
+        outcomes: What every stitch answered, for paired comparisons with the neighbours.
 
     Raises:
-        StitchError: No budget is given, one is below 1, there are no rows, or none fits; then the message
-            names the smallest budgets that can be met.
+        StitchError: No limit is given, one is out of its range or lacks what it needs, there are no rows, or
+            none fits; then the message names the smallest budgets that can be met.
     """
-    budgets = {name: value for name, value in (("macs", macs), ("params", params)) if value is not None}
-    if not budgets:
-        raise StitchError("No budget was given to pick for. Give --macs, --params or both.")
-    for name, value in budgets.items():
-        if value < 1:
-            raise StitchError(f"A budget of {value} {_UNITS[name]} holds no network. Give 1 or more.")
-    if not rows:
-        raise StitchError("The curve holds no rows to pick from. Measure one first with 'stitchable sweep'.")
-    fitting = [row for row in rows if _fits(row, budgets)]
+    given = {"latency": latency, "memory": memory, "macs": macs, "params": params}
+    limits = _limits({name: most for name, most in given.items() if most is not None}, top1, sure)
+    objective = cheapest or ("top1" if limits.budgets else "macs" if device is None else "latency")
+    needed = [each.axis.name for each in limits.budgets] + ([] if objective == "top1" else [objective])
+    among = comparable(rows, needed, device=device, percentile=percentile)
+    usable = among.whole if any(map(limits.met, among.whole)) else among.known
+    fitting = [each for each in usable if limits.met(each)]
     if not fitting:
-        raise StitchError(_nothing_fits(rows, budgets))
-    chosen = min(fitting, key=lambda row: (-row.top1, row.macs, row.params, row.index))
-    better = [row for row in rows if row.top1 > chosen.top1]  # none of them fits
-    beyond = min(better, key=lambda row: (_excess(row, budgets), -row.top1, row.index), default=None)
-    return Choice(chosen, macs, params, beyond)
+        raise StitchError(nothing_fits(among.known, limits))
+    chosen = min(fitting, key=lambda each: _rank(each, objective))
+    along = limits.tightest(chosen).axis.name if objective == "top1" else objective
+    evidence = Evidence(rows, outcomes)
+    cheaper, dearer = _neighbours(chosen, among.whole, along, evidence)
+    notes = [*among.notes, *evidence.notes]
+    if among.stopped:
+        left = "left out" if usable is among.whole else "chosen from, for nothing else fits"
+        notes.append(f"{left}: {among.stopped}")
+    profiled = device if "latency" in chosen.costs else None
+    return Choice(
+        priced=chosen,
+        budgets={budget.axis.name: budget.most for budget in limits.budgets},
+        target=limits.target,
+        objective=objective,
+        along=along,
+        beyond=_beyond(chosen, usable, objective, limits),
+        cheaper=cheaper,
+        dearer=dearer,
+        basis=evidence.basis,
+        condition=None if profiled is None else profiled.condition,
+        percentile=percentile,
+        profile_error=None if profiled is None else profiled.error,
+        notes=tuple(notes),
+    )
 
 
-def describe(choice: Choice) -> str:
-    """The choice in two to four plain lines: the stitch, each budget's use, what lies beyond.
-
-    Example::
-
-        resnet20[0:5]+resnet56[17:27]: 92.90 % top-1 (92.38 to 93.39) on 10,000 images
-        83.0 MMACs of 100 MMACs, 17.0 MMACs to spare
-        more accurate: resnet56[0:27], 93.30 % at 126.8 MMACs
-    """
-    row, beyond = choice.row, choice.beyond
-    lines = [
-        f"{row.stitch}: {row.top1:.2f} % top-1 ({row.top1_low:.2f} to {row.top1_high:.2f}) "
-        f"on {row.images:,} images"
-    ]
-    named = {
-        name: value for name, value in (("macs", choice.macs), ("params", choice.params)) if value is not None
-    }
-    for name, budget in named.items():
-        used = _cost(row, name)
-        lines.append(
-            f"{_count(used, name)} of {_count(budget, name)}, {_count(budget - used, name)} to spare"
+def _limits(budgets: Mapping[str, float], top1: float | None, sure: bool) -> Limits:
+    if top1 is None and not budgets:
+        raise StitchError(
+            "No budget was given to pick for. Give --latency, --memory, --macs, --params or --top1."
         )
-    if beyond is None:
-        lines.append("no stitch of the curve is more accurate")
-    else:
-        costs = " and ".join(_count(_cost(beyond, name), name) for name in named)
-        lines.append(f"more accurate: {beyond.stitch}, {beyond.top1:.2f} % at {costs}")
-    return "\n".join(lines)
+    if top1 is None and sure:
+        raise StitchError("There is no top-1 to be sure of. Give --top1 as well, such as --top1 92.")
+    return Limits(
+        tuple(Budget(AXES[name], most) for name, most in budgets.items()),
+        None if top1 is None else Target(top1, sure),
+    )
 
 
-def _cost(row: CurveRow, name: str) -> int:
-    return row.macs if name == "macs" else row.params
+def _rank(each: PricedRow, objective: str) -> tuple[float, ...]:
+    row = each.row
+    first = -row.top1 if objective == "top1" else each.costs[objective]
+    return first, -row.top1, row.macs, row.params, row.index
 
 
-def _fits(row: CurveRow, budgets: dict[str, int]) -> bool:
-    return all(_cost(row, name) <= budget for name, budget in budgets.items())
+def _beyond(chosen: PricedRow, rows: Sequence[PricedRow], objective: str, limits: Limits) -> PricedRow | None:
+    """The row that is strictly better by the objective and fails the limits by least."""
+    better = [each for each in rows if _rank(each, objective)[0] < _rank(chosen, objective)[0]]
+    return min(better, key=lambda each: (*limits.failure(each), *_rank(each, objective)), default=None)
 
 
-def _excess(row: CurveRow, budgets: dict[str, int]) -> float:
-    return max(_cost(row, name) / budget for name, budget in budgets.items())
+def _neighbours(
+    chosen: PricedRow, rows: Sequence[PricedRow], along: str, evidence: Evidence
+) -> tuple[Neighbour | None, Neighbour | None]:
+    """The nearest rows on either side of the chosen one on the front of an axis."""
 
+    def cost(each: PricedRow) -> float:
+        return each.costs[along]
 
-def _nothing_fits(rows: Sequence[CurveRow], budgets: dict[str, int]) -> str:
-    """Say how far each budget must rise while the others stay, or where that is no way, the least of all."""
-    asked = " and ".join(_count(budget, name) for name, budget in budgets.items())
-    ways = []
-    for name in budgets:
-        others = {other: budget for other, budget in budgets.items() if other != name}
-        within = [row for row in rows if _fits(row, others)]
-        if within:
-            least = min(within, key=lambda row: (_cost(row, name), row.index))
-            kept = "".join(f" with {_count(budget, other)}" for other, budget in others.items())
-            ways.append(f"{_exact(least, name)}{kept}, by {least.stitch}")
-    if not ways:
-        for name in budgets:
-            least = min(rows, key=lambda row: (_cost(row, name), row.index))
-            both = " and ".join(_exact(least, other) for other in budgets)
-            ways.append(f"{both}, by {least.stitch}")
-    ways = list(dict.fromkeys(ways))
-    return f"No stitch fits {asked}. The smallest budget that can be met is {'; or '.join(ways)}."
-
-
-def _exact(row: CurveRow, name: str) -> str:
-    """The cost for reading, and unrounded for giving it as the next budget."""
-    return f"{_count(_cost(row, name), name)} ({_cost(row, name)})"
-
-
-def _count(value: float, name: str) -> str:
-    return format_count(value, _UNITS[name])
+    known = [each for each in rows if along in each.costs]
+    on_front = front([cost(each) for each in known], [each.row.top1 for each in known])
+    fronts = [each for each, on in zip(known, on_front, strict=True) if on]
+    sides = (
+        max((each for each in fronts if cost(each) < cost(chosen)), key=cost, default=None),
+        min((each for each in fronts if cost(each) > cost(chosen)), key=cost, default=None),
+    )
+    cheaper, dearer = (
+        None if each is None else Neighbour(each, evidence.compare(chosen.row, each.row)) for each in sides
+    )
+    return cheaper, dearer

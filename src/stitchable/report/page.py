@@ -8,8 +8,10 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stitchable.errors import StitchError, nearest
+from stitchable.evaluation.agreement import Agreement
 from stitchable.evaluation.curve import CurveRow
 from stitchable.report.axis import accuracy_axis, by_cost, untrained
+from stitchable.report.certainty import certainty, heat_map
 from stitchable.report.chart import scatter_chart
 from stitchable.report.palette import DARK, LIGHT, anchor_variable
 from stitchable.report.path_diagram import path_diagram
@@ -33,6 +35,7 @@ def write_report(
     macs_note: str,
     chosen: str | None = None,
     stages: Mapping[str, Sequence[int]] | None = None,
+    agreement: Agreement | None = None,
 ) -> None:
     """Write the curve as a page: headline, chart, path diagram and table, with no file or network beside.
 
@@ -49,6 +52,7 @@ def write_report(
         macs_note: The convention by which MACs were counted, as a sentence.
         chosen: Text id of the stitch whose path is shown first; by default the front's median in cost.
         stages: Stage index of every block of each anchor, to group the blocks in the diagram.
+        agreement: How often stitches of the front answer alike, for the heat map; none without it.
 
     Raises:
         StitchError: ``rows`` is empty, ``chosen`` is not among them, or a stitch does not fit ``depths``.
@@ -85,6 +89,8 @@ def write_report(
             (row, _strip(stitches[row.index], positions, max(depths.values()))) for row in by_cost(listed)
         ],
         left_out=len(rows) - len(listed),
+        certainty=certainty(rows),
+        heat=heat_map(agreement) if agreement else None,
         colours=list(zip(LIGHT, DARK, strict=True)),
     )
     beside = path.with_name(path.name + ".partial")

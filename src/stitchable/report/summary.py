@@ -71,7 +71,9 @@ def row_facts(row: CurveRow) -> str:
         >>> row_facts(row)
         '41.2 MMACs, 272.5k parameters, top-1 91.50 % (90.94–92.03), loss 0.310'
     """
+    share = row.front_probability
+    sure = "" if share is None else f", on the front in {100 * share:.0f} % of samples"
     return (
         f"{format_count(row.macs, 'MACs')}, {format_count(row.params)} parameters, "
-        f"top-1 {row.top1:.2f} % ({row.top1_low:.2f}–{row.top1_high:.2f}), loss {row.loss:.3f}"
+        f"top-1 {row.top1:.2f} % ({row.top1_low:.2f}–{row.top1_high:.2f}), loss {row.loss:.3f}{sure}"
     )

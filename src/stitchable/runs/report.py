@@ -13,7 +13,10 @@ import torch
 import stitchable
 from stitchable.anchors.store import read_config
 from stitchable.cost.macs import CONVENTION
+from stitchable.evaluation.agreement import agreement
 from stitchable.evaluation.curve import CurveRow, read_curve
+from stitchable.evaluation.outcomes import read_outcomes
+from stitchable.report.certainty import spread_front
 from stitchable.report.figure import draw_curve
 from stitchable.report.page import write_report
 from stitchable.runs.folder import RunFolder
@@ -49,6 +52,8 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
         summary = json.loads(run.train_summary_file.read_text(encoding="utf-8"))
         facts["Training"] = f"{summary['steps']:,} steps in {summary['seconds'] / 60:.1f} min"
     facts.update(_batch_norm(rows, fitted))
+    answers = run.latest_outcomes
+    alike = agreement(read_outcomes(answers), spread_front(rows)) if answers.is_file() else None
     write_report(
         run.report,
         title=title,
@@ -59,6 +64,7 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
         facts=facts,
         chosen=chosen,
         macs_note=CONVENTION,
+        agreement=alike,
     )
     draw_curve(rows, title=title, path=run.figures, fitted=fitted)
     return run.report

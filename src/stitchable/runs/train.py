@@ -150,7 +150,9 @@ def _train(
         ranks.wait()  # until the first one has put everything away
         return summary
     if options.interpolation < 1:
-        interpolate(network, _before_training(run, network, trust_code=trust_code), options.interpolation)
+        fitted = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code)
+        for name, anchor in network.anchors.items():
+            interpolate(anchor, fitted.anchors[name], options.interpolation)
     network.save_pretrained(run.network)
     # From here on nothing is lost: cut off now, it goes on from the last checkpoint, after all steps.
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
@@ -160,13 +162,6 @@ def _train(
     remove_checkpoints(run.checkpoints)
     ranks.wait()
     return summary
-
-
-def _before_training(run: RunFolder, network: StitchedNetwork, *, trust_code: bool) -> StitchedNetwork:
-    fitted = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code)
-    if network.owned and not fitted.owned:
-        fitted.own_behind_joints(network.owned)
-    return fitted
 
 
 def _drop_what_was_of_another(run: RunFolder, *, keep_best: bool) -> None:

@@ -101,9 +101,10 @@ class TrainOptions(StepOptions, EngineOptions):
             one set per joint. A path over several joints runs with the set of the last one taken.
             ``"all_norms"`` tunes such norms and the anchors too.
         rank: Of such updates; a layer's smaller width where that is less.
-        interpolation: Share of the way from the fitted weights to the trained ones at which those lie that
-            are saved, in (0, 1]; see `stitchable.training.interpolation.interpolate`. Less than 1 gives
-            anchors back some of what training costs them.
+        interpolation: Share of the way from their fitted weights to the trained ones at which the anchors lie
+            that are saved, in (0, 1]; see `stitchable.training.interpolation.interpolate`. Less than 1 gives
+            anchors back some of what training costs them. Stitching layers, and what joints own, stay as
+            they were trained.
         sampler: Which stitches a step trains.
         objective: What is minimised.
         guard: How the anchors are watched.

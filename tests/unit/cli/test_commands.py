@@ -199,7 +199,7 @@ def test_a_folder_that_is_in_use(harmless, measured, digit_models, tmp_path):
     assert "Not a directory" in harmless("extract", measured, "--stitch", "small", "--out", below)
 
 
-@pytest.mark.parametrize("command", ["sweep", "train", "pick", "report", "extract"])
+@pytest.mark.parametrize("command", ["sweep", "train", "pick", "menu", "report", "extract"])
 def test_a_folder_that_is_no_run(harmless, tmp_path, command):
     more = {"pick": ["--macs", "1M"], "extract": ["--stitch", "small", "--out", tmp_path / "out"]}
     (tmp_path / "other").mkdir()
@@ -242,6 +242,7 @@ def test_pick_says_what_it_needs(harmless, fitted, measured_template):
     cheapest = min(row.macs for row in read_curve(measured_template / "curve_fitted.jsonl"))
     assert f"({cheapest})" in harmless("pick", measured_template, "--macs", "1")
     assert "'lots' is not a count" in harmless("pick", measured_template, "--macs", "lots")
+    assert "No curve at" in harmless("menu", fitted)
 
 
 def test_report_says_what_it_needs(harmless, fitted, measured_template):
@@ -340,12 +341,16 @@ OPTIONS = {
         *("macs", "evaluations", "generation", "strategy", "format", "seed", "device", "trust_code"),
     },
     "pick": {"macs", "params", "format"},
+    "seeds": {"format"},
     "report": {"title", "stitch"},
     "extract": {
         *(key for key in keys(RunConfig()) if key.startswith("data.")),
         *("stitch", "out", "trust_code", "device", "sweep.batch_size", "sweep.calibration_images"),
     },
 }
+CONDITION = {"batch", "runtime", "dtype", "threads", "device", "percentile"}
+OPTIONS["pick"] |= {"latency", "memory", "top1", "sure", "cheapest", *CONDITION}
+OPTIONS["menu"] = {"size", "axis", "keep_anchors", "top1", "confidence", "gap", "out", "format", *CONDITION}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -22,6 +22,10 @@ def test_report_says_what_was_measured(fitted, contents):
     assert "20 of digits:val" in text
     assert "as fitted, before training" in text
     assert {"report.html", "curve.svg", "curve.png"} <= contents(fitted).keys()
+    assert "What changes when switching" in text
+    run.outcomes_fitted.unlink()
+    text = report_run(run, title="Two little ones").read_text(encoding="utf-8")
+    assert "What changes when switching" not in text
     before = contents(fitted)
     with pytest.raises(StitchError, match="is not on the curve"):
         report_run(run, chosen="small[0:1]+medium[2:3]")

@@ -116,7 +116,8 @@
         return Number.isNaN(number) ? cell.textContent : number;
       };
       const order = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
-      body.append(...[...body.rows].sort((a, b) => (down ? -1 : 1) * order(value(a), value(b))));
+      const places = (a, b) => (a === "") - (b === "") || (down ? -1 : 1) * order(a, b);  // what is missing comes last
+      body.append(...[...body.rows].sort((a, b) => places(value(a), value(b))));
     });
   });
   select(byId.get(one("code", picked).textContent));
