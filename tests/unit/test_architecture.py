@@ -40,14 +40,18 @@ TABLE = {
     "data": "errors input_spec",
     "initialization": "errors stitch feature modes device ranks space layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
+    "similarity": "errors",
+    "prediction": "errors stitch modes space layers network initialization evaluation similarity",
+    "search": "errors stitch space prediction",
     "training": "errors stitch modes compiling device ranks space network paths data",
     "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
     "tracking": "errors stitch training nested",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
-    "data initialization evaluation training profiling tracking report stitchable",
+    "data initialization evaluation prediction search training profiling tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation training report runs",
-    "cli": "errors stitch units device ranks space anchors network evaluation training tracking report runs "
+    "cli": "errors stitch units device ranks space anchors network evaluation prediction training tracking "
+    "report runs "
     "demo stitchable",
     "__main__": "cli",
 }
@@ -62,6 +66,8 @@ WITHOUT_TORCH = {
     *("evaluation.outcomes", "evaluation.device_cost", "evaluation.disagreement"),
     *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
     *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
+    *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
+    "search",
     *(
         "data.augment",
         "training.options",

@@ -22,6 +22,8 @@ COMMANDS = {
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
     "profile": "measure latency and memory of a run's stitches on this device",
+    "predict": "accuracies after training, predicted, and how far that can be believed",
+    "search": "good stitches in a budget, where there are too many to sweep",
     "pick": "the best stitch for a budget",
     "seeds": "mean and spread of the curves of several runs that differ in their seed",
     "report": "one page and figures from a run's curve",

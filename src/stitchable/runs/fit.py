@@ -191,6 +191,7 @@ def _forget(run: RunFolder) -> None:
         run.outcomes,
         run.outcomes_fitted,
         run.profile,
+        run.search,
         run.report,
         *run.figures,
     ):

@@ -23,7 +23,8 @@ class RunFolder:
     it keep here; ``stopped/`` the network that the guard kept when it stopped one; ``best/`` that of the best
     epoch, where one is kept; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training,
     ``outcomes_fitted.safetensors`` and ``outcomes.safetensors`` what every stitch answered on every image;
-    ``sweeping/`` those of a sweep that is not done; ``profile.json`` latency and memory on this device.
+    ``sweeping/`` those of a sweep that is not done; ``profile.json`` latency and memory on this device;
+    ``search.jsonl`` what a search has measured.
 
     Args:
         path: The folder; it need not exist.
@@ -50,6 +51,7 @@ class RunFolder:
         self.outcomes = self.path / "outcomes.safetensors"
         self.sweeping = self.path / "sweeping"
         self.profile = self.path / "profile.json"
+        self.search = self.path / "search.jsonl"
         self.report = self.path / "report.html"
         self.figures = (self.path / "curve.svg", self.path / "curve.png")
 

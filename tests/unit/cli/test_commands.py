@@ -332,6 +332,14 @@ OPTIONS = {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "sweep."))),
         *("seed", "device", "trust_code", "weights"),
     },
+    "predict": {
+        *(key for key in keys(RunConfig()) if key.startswith("data.")),
+        *("images", "limit", "format", "seed", "trust_code"),
+    },
+    "search": {
+        *(key for key in keys(RunConfig()) if key.startswith(("data.", "sweep."))),
+        *("macs", "evaluations", "generation", "strategy", "format", "seed", "device", "trust_code"),
+    },
     "pick": {"macs", "params", "format"},
     "seeds": {"format"},
     "report": {"title", "stitch"},

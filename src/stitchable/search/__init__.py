@@ -1,0 +1,1 @@
+"""Search for good stitches in spaces that are too large to measure."""

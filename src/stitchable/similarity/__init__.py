@@ -1,0 +1,1 @@
+"""How alike the features of two models are."""
