@@ -38,7 +38,9 @@ def fit_and_measure(ranks, folder):
         fits = fit_least_squares(exact, batches, ridge=1e-3, ranks=ranks)
         chosen = StitchedNetwork.from_pretrained(folder / name).double()
         held_out = share([batch.double() for batch in images["held_out_of_fit"]], ranks)
-        made = fit_held_out(chosen, held_out, [batches[:1], batches[1:]], tolerance=-1, ranks=ranks)
+        whole = [batch.double() for batch in images["fit"]]
+        parts = [share(whole[:3], ranks), share(whole[3:], ranks)]
+        made = fit_held_out(chosen, held_out, parts, tolerance=-1, ranks=ranks)
         network = StitchedNetwork.from_pretrained(folder / name)
         tallies = tally(
             network,

@@ -330,8 +330,9 @@ OPTIONS = {
     },
     "sweep": {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "sweep."))),
-        *("seed", "device", "trust_code", "weights"),
+        *("seed", "device", "trust_code", "weights", "limit", "stitches", "target"),
     },
+    "profile": {"batch", "dtype", "threads", "runtime", "device", "check", "seconds", "trust_code"},
     "predict": {
         *(key for key in keys(RunConfig()) if key.startswith("data.")),
         *("images", "limit", "format", "seed", "trust_code"),
