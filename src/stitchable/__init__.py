@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from stitchable.errors import StitchError
     from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
     from stitchable.evaluation.extract import extract_calibrated
-    from stitchable.evaluation.pick import pick
     from stitchable.evaluation.sweep import sweep
     from stitchable.feature import FeatureSpec
     from stitchable.initialization.fit import fit_least_squares
     from stitchable.input_spec import InputSpec
+    from stitchable.menu.pick import pick
     from stitchable.network import StitchedNetwork
     from stitchable.paths import run_paths
     from stitchable.space.build import SpaceOptions, build_space
@@ -100,7 +100,7 @@ _HOMES = {
     "errors": ("StitchError",),
     "evaluation.curve": ("CurveRow", "read_curve", "write_curve"),
     "evaluation.extract": ("extract_calibrated",),
-    "evaluation.pick": ("pick",),
+    "menu.pick": ("pick",),
     "evaluation.sweep": ("sweep",),
     "feature": ("FeatureSpec",),
     "initialization.fit": ("fit_least_squares",),

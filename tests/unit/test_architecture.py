@@ -40,6 +40,7 @@ TABLE = {
     "data": "errors input_spec",
     "initialization": "errors stitch feature modes device ranks space layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
+    "menu": "errors units evaluation",
     "similarity": "errors",
     "prediction": "errors stitch modes space layers network initialization evaluation similarity",
     "search": "errors stitch space prediction",
@@ -49,10 +50,9 @@ TABLE = {
     "report": "errors stitch units evaluation",
     "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
     "data initialization evaluation prediction search training profiling tracking report stitchable",
-    "demo": "errors stitch input_spec units anchors network evaluation training report runs",
-    "cli": "errors stitch units device ranks space anchors network evaluation prediction training tracking "
-    "report runs "
-    "demo stitchable",
+    "demo": "errors stitch input_spec units anchors network evaluation menu training report runs",
+    "cli": "errors stitch units device ranks space anchors network evaluation menu prediction training "
+    "tracking report runs demo stitchable",
     "__main__": "cli",
 }
 ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}
@@ -62,7 +62,7 @@ ALLOWED["stitchable"] = set(TABLE) - {"report", "runs", "demo", "cli", "__main__
 
 WITHOUT_TORCH = {
     *("errors", "stitch", "feature", "input_spec", "units", "nested", "cost.parts", "space", "report", "cli"),
-    *("evaluation.curve", "evaluation.pareto", "evaluation.pick", "evaluation.statistics"),
+    *("evaluation.curve", "evaluation.pareto", "evaluation.statistics"),
     *("evaluation.outcomes", "evaluation.device_cost", "evaluation.disagreement"),
     *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
     *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
@@ -78,9 +78,7 @@ WITHOUT_TORCH = {
         "runs.config",
         "runs.folder",
     ),
-    *(f"evaluation.{name}" for name in ("axis", "condition", "comparable", "evidence", "limits", "choice")),
-    *(f"evaluation.{name}" for name in ("pick_text", "spacing", "gaps", "menu", "menu_file", "menu_text")),
-    *("evaluation.paired",),
+    "menu",
 }
 
 

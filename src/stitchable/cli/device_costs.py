@@ -10,7 +10,7 @@ from stitchable.errors import StitchError
 from stitchable.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from stitchable.evaluation.condition import Measured
+    from stitchable.menu.condition import Measured
 
 FIELDS = ("batch", "runtime", "dtype", "threads", "device")
 
@@ -50,8 +50,8 @@ def measured_costs(folder: RunFolder, arguments: Namespace) -> Measured:
     Raises:
         StitchError: There is no profile, or none under this condition; the message names the command for it.
     """
-    from stitchable.evaluation.condition import choose_condition, profile_command
     from stitchable.evaluation.device_cost import read_device_costs
+    from stitchable.menu.condition import choose_condition, profile_command
 
     wanted = {name: arguments[name] for name in FIELDS}
     if not folder.profile.is_file():

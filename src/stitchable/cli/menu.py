@@ -36,13 +36,13 @@ def run(words: Sequence[str]) -> None:
 
     import json
 
-    from stitchable.evaluation.axis import AXES
-    from stitchable.evaluation.condition import list_conditions
     from stitchable.evaluation.curve import read_curve
-    from stitchable.evaluation.menu import build_menu
-    from stitchable.evaluation.menu_file import write_menu
-    from stitchable.evaluation.menu_text import describe_menu, menu_table
     from stitchable.evaluation.outcomes import read_outcomes
+    from stitchable.menu.axis import AXES
+    from stitchable.menu.condition import list_conditions
+    from stitchable.menu.menu import build_menu
+    from stitchable.menu.menu_file import write_menu
+    from stitchable.menu.menu_text import describe_menu, menu_table
     from stitchable.runs.folder import RunFolder
 
     folder = RunFolder(arguments.run)

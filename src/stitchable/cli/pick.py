@@ -42,12 +42,12 @@ def run(words: Sequence[str]) -> None:
     import json
     from dataclasses import asdict
 
-    from stitchable.evaluation.axis import AXES
-    from stitchable.evaluation.condition import list_conditions
     from stitchable.evaluation.curve import read_curve
     from stitchable.evaluation.outcomes import read_outcomes
-    from stitchable.evaluation.pick import pick
-    from stitchable.evaluation.pick_text import describe
+    from stitchable.menu.axis import AXES
+    from stitchable.menu.condition import list_conditions
+    from stitchable.menu.pick import pick
+    from stitchable.menu.pick_text import describe
     from stitchable.runs.folder import RunFolder
 
     folder = RunFolder(arguments.run)

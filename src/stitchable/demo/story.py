@@ -12,7 +12,7 @@ from stitchable.anchors.store import save_anchor
 from stitchable.demo.family import digit_anchors
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
-from stitchable.evaluation.pick import pick
+from stitchable.menu.pick import pick
 from stitchable.runs.config import DataConfig, FitConfig, RunConfig
 from stitchable.runs.extract import extract_run
 from stitchable.runs.fit import fit_run

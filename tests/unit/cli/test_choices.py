@@ -9,10 +9,10 @@ import pytest
 
 from stitchable.evaluation.curve import CurveRow, write_curve
 from stitchable.evaluation.device_cost import Condition, DeviceCost, DeviceCosts, write_device_costs
-from stitchable.evaluation.menu_file import read_menu
 from stitchable.evaluation.outcomes import Outcomes, write_outcomes
 from stitchable.evaluation.paired import difference_interval
 from stitchable.evaluation.statistics import wilson_interval
+from stitchable.menu.menu_file import read_menu
 from stitchable.runs.folder import RunFolder
 from stitchable.units import format_points
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stitchable.evaluation.axis import Percentile, PricedRow, keyed
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import Condition
-from stitchable.evaluation.evidence import Basis, Comparison
-from stitchable.evaluation.limits import Target
+from stitchable.menu.axis import Percentile, PricedRow, keyed
+from stitchable.menu.evidence import Basis, Comparison
+from stitchable.menu.limits import Target
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Choice:
             there is none.
         cheaper: The next cheaper row on the front.
         dearer: The next dearer row on the front.
-        basis: On what comparisons rest, see `stitchable.evaluation.evidence`.
+        basis: On what comparisons rest, see `stitchable.menu.evidence`.
         condition: Under which latency and memory were taken; ``None`` where they are not known.
         percentile: Which latency counts.
         profile_error: Median relative error of the profile's predictions, where it is known.

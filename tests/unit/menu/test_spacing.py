@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.spacing import space_out
+from stitchable.menu.spacing import space_out
 
 
 @st.composite

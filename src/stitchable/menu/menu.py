@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import AXES, Percentile, PricedRow, keyed
-from stitchable.evaluation.comparable import comparable
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCosts
-from stitchable.evaluation.evidence import Evidence
-from stitchable.evaluation.gaps import find_gaps
-from stitchable.evaluation.menu_file import Menu, MenuEntry
 from stitchable.evaluation.outcomes import Outcomes
 from stitchable.evaluation.pareto import front
-from stitchable.evaluation.spacing import Spacing, space_out
+from stitchable.menu.axis import AXES, Percentile, PricedRow, keyed
+from stitchable.menu.comparable import comparable
+from stitchable.menu.evidence import Evidence
+from stitchable.menu.gaps import find_gaps
+from stitchable.menu.menu_file import Menu, MenuEntry
+from stitchable.menu.spacing import Spacing, space_out
 
 
 def build_menu(

@@ -4,10 +4,10 @@ from scipy.stats import binomtest
 
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
-from stitchable.evaluation.evidence import Evidence
 from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
 from stitchable.evaluation.paired import compare
 from stitchable.evaluation.statistics import wilson_interval
+from stitchable.menu.evidence import Evidence
 
 
 def measured(right, seen=None):

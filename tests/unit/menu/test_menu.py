@@ -8,11 +8,11 @@ import yaml
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import Condition, DeviceCost, DeviceCosts
-from stitchable.evaluation.menu import build_menu
-from stitchable.evaluation.menu_file import read_menu, write_menu
-from stitchable.evaluation.menu_text import describe_menu, menu_table
 from stitchable.evaluation.outcomes import Outcomes
 from stitchable.evaluation.statistics import wilson_interval
+from stitchable.menu.menu import build_menu
+from stitchable.menu.menu_file import read_menu, write_menu
+from stitchable.menu.menu_text import describe_menu, menu_table
 
 IMAGES = 2000
 

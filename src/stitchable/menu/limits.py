@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import Axis, PricedRow, rounded
+from stitchable.menu.axis import Axis, PricedRow, rounded
 
 
 @dataclass(frozen=True)

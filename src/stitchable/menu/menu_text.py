@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stitchable.evaluation.axis import AXES
-from stitchable.evaluation.condition import describe_condition
-from stitchable.evaluation.gaps import Gap
-from stitchable.evaluation.menu_file import Menu, MenuEntry
-from stitchable.evaluation.pick_text import describe_comparison
+from stitchable.menu.axis import AXES
+from stitchable.menu.condition import describe_condition
+from stitchable.menu.gaps import Gap
+from stitchable.menu.menu_file import Menu, MenuEntry
+from stitchable.menu.pick_text import describe_comparison
 from stitchable.units import format_points
 
 _GROUNDS = {

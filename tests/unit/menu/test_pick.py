@@ -11,8 +11,8 @@ from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import Condition, DeviceCost, DeviceCosts
 from stitchable.evaluation.outcomes import Outcomes
-from stitchable.evaluation.pick import pick
-from stitchable.evaluation.pick_text import describe
+from stitchable.menu.pick import pick
+from stitchable.menu.pick_text import describe
 from stitchable.units import parse_milliseconds
 
 BUDGET = st.one_of(st.none(), st.integers(1, 9))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stitchable.evaluation.axis import AXES, PricedRow
-from stitchable.evaluation.choice import Choice, Neighbour
-from stitchable.evaluation.condition import describe_condition
-from stitchable.evaluation.evidence import Comparison
+from stitchable.menu.axis import AXES, PricedRow
+from stitchable.menu.choice import Choice, Neighbour
+from stitchable.menu.condition import describe_condition
+from stitchable.menu.evidence import Comparison
 from stitchable.units import format_points
 
 

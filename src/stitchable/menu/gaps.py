@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import PricedRow
-from stitchable.evaluation.evidence import Comparison, Evidence
+from stitchable.menu.axis import PricedRow
+from stitchable.menu.evidence import Comparison, Evidence
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import AXES, Percentile, PricedRow
-from stitchable.evaluation.choice import Choice, Neighbour
-from stitchable.evaluation.comparable import comparable
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCosts
-from stitchable.evaluation.evidence import Evidence
-from stitchable.evaluation.limits import Budget, Limits, Target, nothing_fits
 from stitchable.evaluation.outcomes import Outcomes
 from stitchable.evaluation.pareto import front
+from stitchable.menu.axis import AXES, Percentile, PricedRow
+from stitchable.menu.choice import Choice, Neighbour
+from stitchable.menu.comparable import comparable
+from stitchable.menu.evidence import Evidence
+from stitchable.menu.limits import Budget, Limits, Target, nothing_fits
 
 
 def pick(

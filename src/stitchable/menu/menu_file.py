@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import Percentile
 from stitchable.evaluation.device_cost import Condition
-from stitchable.evaluation.evidence import Basis, Comparison
-from stitchable.evaluation.gaps import Gap
+from stitchable.menu.axis import Percentile
+from stitchable.menu.evidence import Basis, Comparison
+from stitchable.menu.gaps import Gap
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MenuEntry:
         top1_low: Lower end of its 95 % interval.
         top1_high: Upper end.
         images: Number of images seen.
-        costs: Everything it is known to cost, under the keys of `stitchable.evaluation.axis`.
+        costs: Everything it is known to cost, under the keys of `stitchable.menu.axis`.
         anchor: Name of the anchor, if it is one.
         on_front: Whether nothing as cheap is as accurate; only an anchor that was to be kept may be off it.
         gain: Against the entry on the front before it; ``None`` for the first.

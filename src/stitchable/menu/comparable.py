@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.axis import Percentile, PricedRow, axis_named, price
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCosts
+from stitchable.menu.axis import Percentile, PricedRow, axis_named, price
 
 
 @dataclass(frozen=True)

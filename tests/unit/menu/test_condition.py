@@ -1,8 +1,8 @@
 import pytest
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.condition import choose_condition, list_conditions
 from stitchable.evaluation.device_cost import Condition, DeviceCost, DeviceCosts
+from stitchable.menu.condition import choose_condition, list_conditions
 
 CONDITIONS = [
     Condition(batch=1, threads=2),
