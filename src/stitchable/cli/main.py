@@ -25,9 +25,9 @@ COMMANDS = {
     "predict": "accuracies after training, predicted, and how far that can be believed",
     "search": "good stitches in a budget, where there are too many to sweep",
     "pick": "the best stitch for a budget",
+    "menu": "a few well-spaced stitches that are worth having",
     "seeds": "mean and spread of the curves of several runs that differ in their seed",
     "report": "one page and figures from a run's curve",
-    "menu": "a few well-spaced stitches that are worth having",
     "extract": "one stitch of a run as a small plain model",
 }
 
