@@ -10,6 +10,7 @@ from stitchable.space.build import SpaceOptions
 from stitchable.space.prune import PruneRule
 from stitchable.tracking.options import TrackOptions
 from stitchable.training.options import TrainOptions
+from stitchable.units import parse_bytes
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ class SweepConfig:
             CPUs with AVX-512 BF16. The calibration stays in float32.
         together: Images that may wait to run a block together, of all the stitches that come to it; 0 runs
             each path by itself.
+        memory: Bound on the features that are held at once, such as ``2GB``; batches get as small as that
+            asks for. Weights and what torch takes besides do not count.
     """
 
     images: int | None = None
@@ -145,6 +148,7 @@ class SweepConfig:
     calibration_images: int | None = None
     autocast: Literal["none", "bfloat16"] = "none"
     together: int = 0
+    memory: str | None = None
 
     def __post_init__(self) -> None:
         check_choices(self, "sweep")
@@ -162,6 +166,8 @@ class SweepConfig:
             raise StitchError(f"sweep.confidence is a share between 0 and 1; got {self.confidence}.")
         if self.together < 0:
             raise StitchError(f"sweep.together must be 0 or more; got {self.together}.")
+        if self.memory is not None:
+            parse_bytes(self.memory)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from stitchable.runs.chosen import chosen_stitches
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
+from stitchable.runs.memory import fitting_batch_size
 from stitchable.runs.sweeping import Sweeping
 from stitchable.stitch import Stitch
 from stitchable.training.checkpoint import digest_file
@@ -95,6 +96,8 @@ def sweep_run(
         options = calibration_options(options, run, trained=trained)
         if on_start and ranks.first:
             on_start(len(stitches), images)
+        if options.memory:
+            options = _within(options.memory, options, network, stitches)
         calibration = calibration_batches(network, stitches, data, options, ranks=ranks)
         race = None
         if options.target == "front":
@@ -163,6 +166,16 @@ def sweep_run(
             so_far.remove()
         ranks.wait()
     return rows
+
+
+def _within(
+    memory: str, options: SweepConfig, network: StitchedNetwork, stitches: Sequence[Stitch]
+) -> SweepConfig:
+    """The options with batches that keep within a bound, and as many that run together."""
+    largest = options.batch_size
+    with evaluating(network):
+        size = fitting_batch_size(Trie(network, stitches), memory, largest=largest, together=options.together)
+    return replace(options, batch_size=size, together=-(-options.together * size // largest))
 
 
 def _trie(

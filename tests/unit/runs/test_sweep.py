@@ -37,6 +37,7 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
         "calibration_images": None,
         "autocast": "none",
         "together": 0,
+        "memory": None,
     }
 
 

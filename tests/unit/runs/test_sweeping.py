@@ -5,15 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
 from stitchable.evaluation.outcomes import NOT_SEEN, read_outcomes
 from stitchable.evaluation.sweep import tally
+from stitchable.evaluation.trie import Trie
 from stitchable.network import StitchedNetwork
+from stitchable.profiling.footprint import footprint
 from stitchable.runs.config import SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.images import open_for
+from stitchable.runs.memory import fitting_batch_size
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.sweeping import Sweeping
 from stitchable.runs.train import train_run
@@ -125,6 +129,28 @@ def test_running_together_changes_no_more_than_rounding(fitted, digits):
     alone = sweep_run(run, data=digits, options=FEW)
     together = sweep_run(run, data=digits, options=replace(FEW, together=100))
     assert [row.loss for row in together] == pytest.approx([row.loss for row in alone], rel=1e-5)
+
+
+def test_batches_get_as_small_as_memory_asks_for(fitted, digits):
+    run, network, told = RunFolder(fitted), StitchedNetwork.from_pretrained(fitted / "fitted"), []
+    trie = Trie(network, list(network.space))
+
+    def peak(images):
+        x = torch.zeros(images, *network.input_spec.size)
+        return footprint(lambda x: [y for _, y in trie.run(x)][-1], x)[0].peak_bytes
+
+    bound = str(peak(9))
+    size = fitting_batch_size(trie, bound, largest=50)
+    assert size >= 9  # the logits of all stitches are held here, and are not in a sweep
+    assert peak(2 * size) > int(bound)
+    assert fitting_batch_size(trie, "1GB", largest=50) == 50
+    rows = sweep_run(run, data=digits, options=replace(FEW, memory=bound), on_batch=told.append)
+    assert told[0] == size < 20
+    assert [row.top1 for row in rows] == [row.top1 for row in sweep_run(run, data=digits, options=FEW)]
+    with pytest.raises(StitchError, match=r"more than sweep\.memory 1kB"):
+        sweep_run(run, data=digits, options=replace(FEW, memory="1kB"))
+    with pytest.raises(StitchError, match="'much' is not a size"):
+        replace(FEW, memory="much")
 
 
 def test_named_stitches_come_with_the_anchors(fitted, digits, tmp_path):
