@@ -69,6 +69,7 @@ def test_every_step_leaves_its_files(told):
     assert {path.name for path in run.iterdir()} == {
         *("config.yaml", "fitted", "network", "fit.json", "train.jsonl", "train_summary.json"),
         *("curve_fitted.jsonl", "curve.jsonl", "report.html", "curve.svg", "curve.png"),
+        *("outcomes_fitted.safetensors", "outcomes.safetensors"),
     }
     assert {path.name for path in (place / "model").iterdir()} == {
         *("config.json", "model.safetensors", "README.md"),

@@ -166,8 +166,9 @@ def _train(
 
 def _drop_what_was_of_another(run: RunFolder, *, keep_best: bool) -> None:
     """Remove what tells of an earlier network of the run."""
-    run.curve.unlink(missing_ok=True)
-    for folder in (run.stopped, *(() if keep_best else (run.best,))):
+    for file in (run.curve, run.outcomes):
+        file.unlink(missing_ok=True)
+    for folder in (run.stopped, run.sweeping, *(() if keep_best else (run.best,))):
         shutil.rmtree(folder, ignore_errors=True)
 
 
