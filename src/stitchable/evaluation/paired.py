@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stitchable.errors import StitchError
 from stitchable.evaluation.outcomes import NOT_SEEN, Outcomes
@@ -100,6 +101,14 @@ def mcnemar(gained: int, lost: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(gained, gained + lost, 0.5).pvalue)
+
+
+def mcnemar_each(gained: NDArray[np.int64], lost: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`mcnemar` of many pairs at once: p-values of the counts' shape."""
+    from scipy.special import bdtr
+
+    tail = bdtr(np.minimum(gained, lost), gained + lost, 0.5)
+    return np.minimum(1.0, 2 * np.asarray(tail, dtype=np.float64))
 
 
 def difference_interval(

@@ -9,7 +9,7 @@ from typing import Any
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import Condition
 from stitchable.menu.axis import Percentile, PricedRow, keyed
-from stitchable.menu.evidence import Basis, Comparison
+from stitchable.menu.evidence import Basis, Lead
 from stitchable.menu.limits import Target
 
 
@@ -18,7 +18,7 @@ class Neighbour:
     """The next stitch on the front, and the chosen one against it."""
 
     priced: PricedRow
-    comparison: Comparison
+    comparison: Lead
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; the comparison is that of the chosen stitch with this one."""

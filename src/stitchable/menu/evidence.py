@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.outcomes import Outcomes
-from stitchable.evaluation.paired import difference_interval
+from stitchable.evaluation.paired import difference_interval, mcnemar_each
 from stitchable.evaluation.statistics import wilson_interval
 
 Basis = Literal["paired", "intervals"]
@@ -20,7 +20,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Lead:
     """One stitch against another.
 
     Attributes:
@@ -76,17 +76,17 @@ class Evidence:
         """On what comparisons rest."""
         return "intervals" if self._outcomes is None else "paired"
 
-    def compare(self, a: CurveRow, b: CurveRow) -> Comparison:
+    def compare(self, a: CurveRow, b: CurveRow) -> Lead:
         """By how much ``a`` is more accurate than ``b``, and whether that is sure."""
         if self._outcomes is None:
             lows, highs = zip(self._interval(a), self._interval(b), strict=True)
-            return Comparison(a.top1 - b.top1, max(lows) > min(highs), "intervals")
+            return Lead(a.top1 - b.top1, max(lows) > min(highs), "intervals")
         first, second = (int(count[0]) for count in self._told_apart([a], b))
         images = int((self._seen[self._rows[a.stitch]] & self._seen[self._rows[b.stitch]]).sum())
         low, high = difference_interval(first, second, images, confidence=self.confidence)
-        p_value = float(_mcnemar(np.array([first]), np.array([second]))[0])
+        p_value = float(mcnemar_each(np.array([first]), np.array([second]))[0])
         surely = p_value < 1 - self.confidence
-        return Comparison(100 * (first - second) / images, surely, "paired", low, high, p_value, images)
+        return Lead(100 * (first - second) / images, surely, "paired", low, high, p_value, images)
 
     def surely_better(self, rows: Sequence[CurveRow], than: CurveRow) -> NDArray[np.bool_]:
         """Which of many rows are surely more accurate than one ``(rows,)``."""
@@ -94,7 +94,7 @@ class Evidence:
             high = self._interval(than)[1]
             return np.array([self._interval(row)[0] > high for row in rows], dtype=bool)
         first, second = self._told_apart(rows, than)
-        return np.asarray((_mcnemar(first, second) < 1 - self.confidence) & (first > second))
+        return np.asarray((mcnemar_each(first, second) < 1 - self.confidence) & (first > second))
 
     def _told_apart(
         self, rows: Sequence[CurveRow], than: CurveRow
@@ -127,11 +127,3 @@ def _belongs(outcomes: Outcomes, rows: Sequence[CurveRow]) -> bool:
         and abs(found[row.stitch][0] - row.top1) < _ROUNDING
         for row in rows
     )
-
-
-def _mcnemar(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`stitchable.evaluation.paired.mcnemar` of many pairs at once."""
-    from scipy.special import bdtr
-
-    tail = bdtr(np.minimum(first, second), first + second, 0.5)
-    return np.minimum(1.0, 2 * np.asarray(tail, dtype=np.float64))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stitchable.errors import StitchError
 from stitchable.menu.axis import PricedRow
-from stitchable.menu.evidence import Comparison, Evidence
+from stitchable.menu.evidence import Evidence, Lead
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Gap:
     top1: float
     next_stitch: str | None
     best_stitch: str | None
-    best_gain: Comparison | None
+    best_gain: Lead | None
 
 
 def find_gaps(

@@ -13,7 +13,7 @@ import yaml
 from stitchable.errors import StitchError
 from stitchable.evaluation.device_cost import Condition
 from stitchable.menu.axis import Percentile
-from stitchable.menu.evidence import Basis, Comparison
+from stitchable.menu.evidence import Basis, Lead
 from stitchable.menu.gaps import Gap
 
 
@@ -43,7 +43,7 @@ class MenuEntry:
     costs: Mapping[str, float]
     anchor: str | None = None
     on_front: bool = True
-    gain: Comparison | None = None
+    gain: Lead | None = None
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,10 @@ class Menu:
         """
         known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
         known["entries"] = tuple(
-            MenuEntry(**{**each, "gain": each["gain"] and Comparison(**each["gain"])})
-            for each in values["entries"]
+            MenuEntry(**{**each, "gain": each["gain"] and Lead(**each["gain"])}) for each in values["entries"]
         )
         known["gaps"] = tuple(
-            Gap(**{**each, "best_gain": each["best_gain"] and Comparison(**each["best_gain"])})
+            Gap(**{**each, "best_gain": each["best_gain"] and Lead(**each["best_gain"])})
             for each in values["gaps"]
         )
         known["condition"] = values["condition"] and Condition(**values["condition"])

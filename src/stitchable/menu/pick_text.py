@@ -5,7 +5,7 @@ from __future__ import annotations
 from stitchable.menu.axis import AXES, PricedRow
 from stitchable.menu.choice import Choice, Neighbour
 from stitchable.menu.condition import describe_condition
-from stitchable.menu.evidence import Comparison
+from stitchable.menu.evidence import Lead
 from stitchable.units import format_points
 
 
@@ -75,20 +75,20 @@ def _neighbour(side: str, each: Neighbour, along: str) -> str:
     return f"next {side} on the front: {row.stitch}, {row.top1:.2f} % at {cost}; against it {found}"
 
 
-def describe_comparison(found: Comparison) -> str:
+def describe_comparison(found: Lead) -> str:
     """What a comparison says, from the side of its first stitch.
 
     Example:
-        >>> describe_comparison(Comparison(1.2, True, "paired", 0.79, 1.61, 0.00012, 10_000))
+        >>> describe_comparison(Lead(1.2, True, "paired", 0.79, 1.61, 0.00012, 10_000))
         '+1.20 points, surely better (+0.79 to +1.61, p = 0.00012, the same 10,000 images)'
-        >>> describe_comparison(Comparison(-0.1, False, "intervals"))
+        >>> describe_comparison(Lead(-0.1, False, "intervals"))
         '−0.10 points, not sure (the intervals overlap)'
     """
     sure = f"surely {'better' if found.points > 0 else 'worse'}" if found.surely else "not sure"
     return f"{format_points(found.points)} points, {sure} ({_ground(found)})"
 
 
-def _ground(found: Comparison) -> str:
+def _ground(found: Lead) -> str:
     if found.low is None or found.high is None or found.p_value is None or found.images is None:
         return f"the intervals {'do not ' if found.surely else ''}overlap"
     ends = f"{format_points(found.low)} to {format_points(found.high)}"

@@ -41,8 +41,16 @@ def chosen_stitches(
 def _ids(wanted: str | Sequence[str]) -> Iterator[str]:
     words: Sequence[str]
     if isinstance(wanted, str):
-        file = Path(wanted)
-        words = file.read_text(encoding="utf-8").splitlines() if file.is_file() else wanted.split(",")
+        words = (
+            file.read_text(encoding="utf-8").splitlines() if (file := _file(wanted)) else wanted.split(",")
+        )
     else:
         words = wanted
     return (word.strip() for word in words if word.strip() and not word.strip().startswith("#"))
+
+
+def _file(wanted: str) -> Path | None:
+    try:
+        return path if (path := Path(wanted)).is_file() else None
+    except OSError:  # many ids are longer than a name may be
+        return None

@@ -158,7 +158,8 @@ def test_named_stitches_come_with_the_anchors(fitted, digits, tmp_path):
     ids = [row.stitch for row in sweep_run(run, data=digits, options=FEW)]
     file = tmp_path / "wanted.txt"
     file.write_text(f"# the weak ones\n{ids[4]}\n\n{ids[3]}\n")
-    for wanted in (f"{ids[4]}, {ids[3]}", [ids[4], ids[3]], str(file)):
+    longer_than_a_name = ",".join([ids[4], ids[3]] * 200)
+    for wanted in (f"{ids[4]}, {ids[3]}", [ids[4], ids[3]], str(file), longer_than_a_name):
         rows = sweep_run(run, data=digits, options=replace(FEW, stitches=wanted))
         assert [row.stitch for row in rows] == [ids[0], ids[1], ids[3], ids[4]]
     for wanted, message in (("small[0:9]", "not in the space"), (" ,", "names no stitch")):
