@@ -7,6 +7,9 @@ from typing import Literal
 
 Kind = Literal["tokens", "map"]
 
+Cut = tuple[str, int]
+"""An anchor's name and the number of one of its cuts; cut ``i`` lies before block ``i``."""
+
 
 @dataclass(frozen=True)
 class FeatureSpec:

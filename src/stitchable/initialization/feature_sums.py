@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from stitchable.feature import FeatureSpec
-from stitchable.initialization.views import Cut, View, products, view_pair
+from stitchable.feature import Cut, FeatureSpec
+from stitchable.initialization.views import View, products, view_pair
 from stitchable.layers.adapters import rows_on
 from stitchable.ranks import Ranks
 from stitchable.space.space import StitchingSpace

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from stitchable.device import sums_device
 from stitchable.errors import StitchError
+from stitchable.feature import Cut
 from stitchable.initialization.layer_statistics import LayerStatistics
 from stitchable.initialization.least_squares import AffineMap
-from stitchable.initialization.views import Cut
 from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, Ranks

@@ -8,9 +8,6 @@ from typing import NamedTuple
 from stitchable.space.joint import Joint
 from stitchable.space.space import StitchingSpace
 
-Cut = tuple[str, int]
-"""An anchor's name and the number of one of its cuts; cut ``i`` lies before block ``i``."""
-
 
 class View(NamedTuple):
     """The feature at a cut in the geometry of a least-squares problem: the end anchor's grid.
