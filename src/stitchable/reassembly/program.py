@@ -104,18 +104,18 @@ def _assembly(space: StitchingSpace, scores: PathScores, stitch: Stitch) -> Asse
 def _why_none(
     space: StitchingSpace, scores: PathScores, params: int | None, macs: int | None, *, anchors: bool
 ) -> str:
-    """Names the smallest and the cheapest path, and what both bounds together leave."""
-    fewest = _least(space, scores, "params", None, None, anchors=anchors)
-    cheapest = _least(space, scores, "macs", None, None, anchors=anchors)
+    """Names what each bound could be, and where it is only both together, what one of them leaves."""
+    fewest = _least(space, scores, "params", None, anchors=anchors)
+    cheapest = _least(space, scores, "macs", None, anchors=anchors)
     if fewest is None or cheapest is None:
         return "The space has no path over a joint, and anchors alone were not to count. Let them."
     wanted = [
         f"{bound:,} {name}" for bound, name in ((params, "params"), (macs, "MACs")) if bound is not None
     ]
-    reached = f"the fewest are {fewest:,} params and {cheapest:,} MACs"
-    if params is not None and params >= fewest:
-        within = _least(space, scores, "macs", params, None, anchors=anchors)
-        reached = f"with so few params the cheapest has {within:,} MACs"
+    reached = f"the smallest has {fewest:,} params, the cheapest {cheapest:,} MACs"
+    if params is not None and macs is not None and params >= fewest and macs >= cheapest:
+        cheapest = _least(space, scores, "macs", params, anchors=anchors)
+        reached = f"within {params:,} params the cheapest has {cheapest:,} MACs"
     return f"No path of the space has at most {' and '.join(wanted)}; {reached}. Raise the bounds."
 
 
@@ -124,11 +124,11 @@ def _least(
     scores: PathScores,
     cost: Literal["params", "macs"],
     params: int | None,
-    macs: int | None,
     *,
     anchors: bool,
 ) -> int | None:
+    """The least that a path has within a bound on its params."""
     if not isinstance(space, ListedSpace):
-        return PathProgram(space, scores, params=params, macs=macs, anchors=anchors).least(cost)
-    stitches = _best_first(space, scores, params, macs, anchors=anchors)
+        return PathProgram(space, scores, params=params, anchors=anchors).least(cost)
+    stitches = _best_first(space, scores, params, None, anchors=anchors)
     return min((int(getattr(space.cost(stitch), cost)) for stitch in stitches), default=None)
