@@ -1,4 +1,3 @@
-import random
 from itertools import pairwise
 
 import pytest
@@ -35,15 +34,6 @@ def counted(labels, others):
 def test_the_index_is_that_of_the_definition(items):
     labels, others = zip(*items, strict=True)
     assert adjusted_rand_index(labels, others) == pytest.approx(counted(labels, others), abs=1e-12)
-
-
-def test_the_index_is_scikit_learns():
-    metrics = pytest.importorskip("sklearn.metrics")
-    draw = random.Random(0)
-    for items in (2, 10, 100):
-        labels, others = ([draw.randrange(4) for _ in range(items)] for _ in range(2))
-        expected = metrics.adjusted_rand_score(labels, others)
-        assert adjusted_rand_index(labels, others) == pytest.approx(expected, abs=1e-12)
 
 
 def test_partitions_with_other_cuts_are_compared_block_by_block():
