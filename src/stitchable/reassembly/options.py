@@ -26,7 +26,7 @@ class ZooOptions:
     parts: int = 4
     epsilon: float = 0.2
     size: Size = "macs"
-    restarts: int = 50
+    restarts: int = 200
     seed: int = 0
     order: Order = "cnn_first"
     positions: Positions = "own"
