@@ -80,6 +80,7 @@ WITHOUT_TORCH = {
         "runs.folder",
     ),
     "menu",
+    *("similarity.pair", "similarity.rows", "similarity.views", "similarity.question"),
 }
 
 
