@@ -38,7 +38,7 @@ TABLE = {
     "network": "errors stitch feature input_spec modes cost space layers anchors card behind subnetwork",
     "paths": "stitch space network",
     "data": "errors input_spec",
-    "initialization": "errors stitch feature modes device ranks space layers network",
+    "initialization": "errors stitch feature modes device ranks space anchors layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "menu": "errors units evaluation",
     "similarity": "errors feature ranks layers",
@@ -48,9 +48,10 @@ TABLE = {
     "training": "errors stitch modes compiling device ranks space network paths data",
     "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
     "tracking": "errors stitch training nested",
-    "report": "errors stitch units evaluation",
-    "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
-    "data initialization evaluation prediction search training profiling tracking report stitchable",
+    "report": "errors stitch units space evaluation similarity prediction",
+    "runs": "errors stitch feature nested units input_spec modes device ranks cost space anchors subnetwork "
+    "network data initialization evaluation similarity prediction search training profiling tracking report "
+    "stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation menu training report runs",
     "cli": "errors stitch units device ranks space anchors network evaluation menu prediction training "
     "tracking report runs demo stitchable",
@@ -68,6 +69,7 @@ WITHOUT_TORCH = {
     *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
     *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
     *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
+    *("prediction.tested_joint", "similarity.pair", "runs.similarity_options"),
     "search",
     *(
         "data.augment",
