@@ -69,7 +69,7 @@ WITHOUT_TORCH = {
     *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
     *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
     *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
-    *("prediction.tested_joint", "similarity.pair", "runs.similarity_options"),
+    *("prediction.tested_joint", "similarity.pair", "similarity.rows", "runs.similarity_options"),
     "search",
     *(
         "data.augment",

@@ -141,7 +141,6 @@ def _maps(
 ) -> tuple[list[SimilarityMap], int]:
     source = open_split(replace(data, memory=False), "val")  # not all images are read
     images = min(options.images, len(source))
-    batches = -(-images // options.batch_size)
     loader = image_loader(
         source,
         anchors[0].input_spec,
@@ -157,21 +156,9 @@ def _maps(
         {anchor.name: anchor for anchor in anchors},
         (batch for batch, _ in loader),
         options,
-        groups=groups_of(batches, options.groups),
         on_batch=told.batch,
         ranks=ranks,
     )
-
-
-def groups_of(batches: int, wanted: int) -> int:
-    """Groups of batches for the intervals: as many as wanted, but none without a batch; 0 for none.
-
-    Example:
-        >>> groups_of(40, 10), groups_of(4, 10), groups_of(1, 10)
-        (10, 4, 0)
-    """
-    groups = min(batches, wanted)
-    return groups if groups > 1 else 0
 
 
 def _correlations(found: SimilarityResult, seed: int) -> list[AccuracyCorrelation]:

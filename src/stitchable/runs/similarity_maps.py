@@ -31,7 +31,6 @@ def similarity_maps(
     batches: Iterable[Tensor],
     options: SimilarityOptions,
     *,
-    groups: int,
     on_batch: Callable[[int], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> tuple[list[SimilarityMap], int]:
@@ -40,8 +39,8 @@ def similarity_maps(
     Args:
         anchors: By name, on one device; modes are restored.
         batches: Normalised images ``(batch, channels, rows, columns)``, this process's; none is kept.
-        options: Which measures, of which rows, and whether each anchor is compared with itself too.
-        groups: See `SimilaritySums`.
+        options: Which measures, of which rows, in how many groups of images, and whether each anchor is
+            compared with itself too.
         on_batch: Called with the number of images after each batch, of whichever process.
         ranks: The processes that share the batches; all get the same answer.
 
@@ -56,20 +55,20 @@ def similarity_maps(
     if options.within:
         pairs += [(outline, outline) for outline in outlines]
     device = next(next(iter(anchors.values())).parameters()).device
-    where = sums_device(device)
     sums = SimilaritySums(
         {outline.name: outline.features for outline in outlines},
         [cuts for front, end in pairs for row in _cuts(front, end) for cuts in row],
         rows=options.rows,
         measures=options.measure_list,
-        groups=groups,
-        device=where,
+        groups=options.groups,
+        device=sums_device(device),
     )
 
     def seen() -> Iterator[int]:
-        for batch in batches:
+        for number, batch in enumerate(batches):
             features = cut_features(anchors, sums.cuts, batch.to(device))
-            sums.update({cut: x.to(where) for cut, x in features.items()})
+            # Groups of images, and so the intervals, do not depend on the number of processes.
+            sums.update(features, number=ranks.rank + number * ranks.count)
             yield len(batch)
 
     images = 0
@@ -88,9 +87,9 @@ def similarity_maps(
     for front, end in pairs:
         for measure in options.measure_list:
             cells = [tuple(found[(measure, *cuts)] for cuts in row) for row in _cuts(front, end)]
-            maps.append(SimilarityMap(
-                    measure, front.name, end.name, _stages(front), _stages(end), tuple(cells)
-                ))
+            maps.append(
+                SimilarityMap(measure, front.name, end.name, _stages(front), _stages(end), tuple(cells))
+            )
     return maps, images
 
 

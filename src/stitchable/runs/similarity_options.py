@@ -7,6 +7,7 @@ from typing import Literal, cast, get_args
 
 from stitchable.errors import StitchError, check_choices, nearest
 from stitchable.similarity.pair import Measure
+from stitchable.similarity.rows import MEASURES, Rows
 
 Tested = Literal["auto", "joints", "all", "none"]
 
@@ -35,7 +36,7 @@ class SimilarityOptions:
     """
 
     images: int = 2000
-    rows: Literal["pooled", "pixels", "flattened"] = "pooled"
+    rows: Rows = "pooled"
     measures: str | None = None
     groups: int = 10
     batch_size: int = 50
@@ -52,7 +53,7 @@ class SimilarityOptions:
         if self.groups < 0 or self.groups == 1:
             raise StitchError(f"--groups is 0, for no intervals, or 2 and more; got {self.groups}.")
         if not self.measure_list:
-            raise StitchError(f"--measures names none. {nearest('', get_args(Measure))}")
+            raise StitchError(f"--measures names none. Allowed: {', '.join(MEASURES[self.rows])}.")
 
     @property
     def measure_list(self) -> tuple[Measure, ...]:
@@ -73,4 +74,7 @@ class SimilarityOptions:
                 raise StitchError(
                     f"Unknown measure {word!r} in --measures. {nearest(word, get_args(Measure))}"
                 )
+            if word not in MEASURES[self.rows]:
+                allowed = ", ".join(MEASURES[self.rows])
+                raise StitchError(f"{word} cannot be had from {self.rows} rows. Allowed: {allowed}.")
         return tuple(cast("Measure", word) for word in words)
