@@ -56,5 +56,5 @@ def run(words: Sequence[str]) -> None:
             ),
         )
     print_similarity(found)
-    console.print(f"{found.images:,} images, {duration(time.monotonic() - began)}")
+    console.print(f"{found.images:,} images compared, {duration(time.monotonic() - began)}")
     console.print(f"page     {folder.page}\nnumbers  {folder.json}, {folder.csv}\nfigures  {folder.maps}")

@@ -14,7 +14,6 @@ _LONGEST = 30  # joints of two anchors up to which all are listed
 def print_similarity(found: SimilarityResult) -> None:
     """Print what was found, two anchors at a time; no more is claimed than was tested."""
     from stitchable.cli.display import console
-    from stitchable.report.similarity_result import NOT_TESTED
 
     for front, end in dict.fromkeys((joint.front, joint.end) for joint in found.chosen):
         console.print(
@@ -24,8 +23,8 @@ def print_similarity(found: SimilarityResult) -> None:
         if found.tested:
             _tested(found, front, end)
         console.print()
-    if not found.tested:
-        console.print(found.note or NOT_TESTED)
+    if found.caution:
+        console.print(found.caution)
 
 
 def _joints(found: SimilarityResult, front: str, end: str) -> None:

@@ -48,9 +48,9 @@ def stitching_test(
 
     Source: Lenc and Vedaldi 2015; Bansal, Nakkiran and Barak 2021; here the layers are solved for.
     """
-    r2 = {
-        each.layer: each.r2
-        for each in fit_least_squares(network, fitting, match_variance=match_variance, ranks=ranks)
+    fits = {
+        fit.layer: fit
+        for fit in fit_least_squares(network, fitting, match_variance=match_variance, ranks=ranks)
     }
     space, joints = network.space, network.space.joints
     stitches = [space.through([joint]) for joint in joints]
@@ -69,13 +69,15 @@ def stitching_test(
                 joint,
                 row.stitch,
                 row.macs,
-                r2[joint.layer],
+                fits[joint.layer].r2,
                 row.top1,
                 row.top1_low,
                 row.top1_high,
                 drop=0.0 - change.difference,  # not −0
                 drop_low=0.0 - change.high,
                 drop_high=0.0 - change.low,
+                fit_images=fits[joint.layer].images,
+                images=row.images,
             )
         )
     return found, {row.anchor: row.top1 for row in rows if row.anchor is not None}

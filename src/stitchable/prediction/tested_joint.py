@@ -30,6 +30,8 @@ class JointTest:
         drop: How much less accurate it is than the end anchor on the same images, percentage points.
         drop_low: Lower end of the paired 95 % interval.
         drop_high: Upper end.
+        fit_images: Number of images that the layer was fitted to.
+        images: Number of images that the accuracies are of.
     """
 
     joint: Joint
@@ -42,6 +44,8 @@ class JointTest:
     drop: float
     drop_low: float
     drop_high: float
+    fit_images: int
+    images: int
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as plain data, without the joint."""

@@ -114,6 +114,11 @@ class SimilarityResult:
         """The chosen joints and those that were tested besides, each once; the chosen ones first."""
         return list(dict.fromkeys([*self.chosen, *(each.joint for each in self.tested)]))
 
+    @property
+    def caution(self) -> str | None:
+        """What must be said where nothing was tested."""
+        return None if self.tested else self.note or NOT_TESTED
+
     def test_of(self, joint: Joint) -> JointTest | None:
         """What the test says of one joint."""
         return next((each for each in self.tested if each.joint == joint), None)
@@ -136,7 +141,7 @@ class SimilarityResult:
             "maps": [each.to_dict() for each in self.maps],
             "joints": [self._joint(joint) for joint in self.joints],
             "correlations": [each.to_dict() for each in self.correlations],
-            "note": self.note or (None if self.tested else NOT_TESTED),
+            "note": self.caution,
         }
 
     def _joint(self, joint: Joint) -> dict[str, Any]:

@@ -7,20 +7,26 @@ from dataclasses import asdict, dataclass, replace
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.check import check_anchor
+from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
 from stitchable.network import check_same_images
-from stitchable.prediction.tested_joint import AccuracyCorrelation, accuracy_correlations
+from stitchable.prediction.tested_joint import AccuracyCorrelation, JointTest, accuracy_correlations
 from stitchable.ranks import Ranks, joined
 from stitchable.report.similarity_result import SimilarityMap, SimilarityResult
 from stitchable.runs.config import DataConfig
 from stitchable.runs.fit import load_anchors
-from stitchable.runs.images import open_split
 from stitchable.runs.inputs import take_inputs_of
 from stitchable.runs.similarity_folder import SimilarityFolder
 from stitchable.runs.similarity_maps import choose_joints, similarity_at, similarity_maps
 from stitchable.runs.similarity_options import SimilarityOptions
-from stitchable.runs.tested_joints import joints_to_test, measure_joints, what_to_test
+from stitchable.runs.tested_joints import (
+    JointImages,
+    joints_to_test,
+    measure_joints,
+    open_images_for,
+    what_to_test,
+)
 from stitchable.space.joint import Joint
 
 
@@ -81,27 +87,26 @@ def measure_similarity(
         anchors = _anchors(texts, inputs, ranks, device=device, trust_code=trust_code)
         outlines = {anchor.name: anchor.outline for anchor in anchors}
         kind, note = what_to_test(anchors, options, data)
-        maps, images = _maps(anchors, options, data, seed, ranks, told)
+        val, train = open_images_for(anchors, kind, data)
+        maps, images = _maps(anchors, val, options, data.workers, seed, ranks, told)
         maps, chosen = choose_joints(maps, outlines)
-        joints = [] if kind == "none" else joints_to_test(anchors, chosen, kind, seed=seed)
-        if joints:
-            told.start(f"{len(joints)} joints", options.test_images)
-        tested, top1 = (
-            measure_joints(anchors, joints, options, data, seed=seed, ranks=ranks, on_batch=told.batch)
-            if joints
-            else ([], {})
-        )
+        tested: list[JointTest] = []
+        top1: dict[str, float] = {}
+        if train is not None:
+            joints = joints_to_test(anchors, chosen, kind, seed=seed)
+            told.start(f"{len(joints)} joints", min(options.test_images, len(val)))
+            given = JointImages(train, val, data, options)
+            tested, top1 = measure_joints(anchors, joints, given, seed=seed, ranks=ranks, on_batch=told.batch)
+        listed = [*chosen, *(each.joint for each in tested)]
         found = SimilarityResult(
             outlines=dict(sorted(outlines.items(), key=lambda item: item[1].cost.macs)),
             sources=texts,
-            options={**asdict(options), "inputs": inputs, "seed": seed, "train": data.train},
+            options={**asdict(options), "test": kind, "inputs": inputs, "seed": seed, "train": data.train},
             data=str(data.val),
             images=images,
             measures=options.measure_list,
             maps=maps,
-            similarity={
-                measure: similarity_at(maps, measure, [*chosen, *joints]) for measure in options.measure_list
-            },
+            similarity={measure: similarity_at(maps, measure, listed) for measure in options.measure_list},
             chosen=chosen,
             tested=tested,
             anchors_top1=top1,
@@ -133,25 +138,24 @@ def _anchors(
 
 def _maps(
     anchors: Sequence[Anchor],
+    source: ImageSource,
     options: SimilarityOptions,
-    data: DataConfig,
+    workers: int,
     seed: int,
     ranks: Ranks,
     told: Progress,
 ) -> tuple[list[SimilarityMap], int]:
-    source = open_split(replace(data, memory=False), "val")  # not all images are read
-    images = min(options.images, len(source))
     loader = image_loader(
         source,
         anchors[0].input_spec,
         batch_size=options.batch_size,
-        limit=images,
+        limit=options.images,
         shuffle_seed=seed,  # groups should be alike
-        workers=data.workers,
+        workers=workers,
         start=ranks.rank,
         every=ranks.count,
     )
-    told.start("all cuts", images)
+    told.start("all cuts", min(options.images, len(source)))
     return similarity_maps(
         {anchor.name: anchor for anchor in anchors},
         (batch for batch, _ in loader),

@@ -76,12 +76,11 @@ class SimilarityFolder:
 
 
 def _facts(found: SimilarityResult) -> dict[str, str]:
-    options = found.options
-    facts = {"Images": f"{found.images:,} of {found.data}", "Rows": options["rows"]}
+    facts = {"Images": f"{found.images:,} of {found.data}", "Rows": found.options["rows"]}
     if found.tested:
         facts["Test"] = (
-            f"{len(found.tested)} joints, fitted to {options['fit_images']:,} training images, measured on "
-            f"{options['test_images']:,} held-out ones"
+            f"{len(found.tested)} joints, fitted to {found.tested[0].fit_images:,} training images, measured "
+            f"on {found.tested[0].images:,} held-out ones"
         )
     facts["Made with"] = (
         f"stitchable {stitchable.__version__}, torch {torch.__version__}, Python {platform.python_version()}"

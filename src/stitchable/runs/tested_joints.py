@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from stitchable.anchors.anchor import Anchor
 from stitchable.data.image_source import ImageSource
@@ -15,7 +15,7 @@ from stitchable.prediction.tested_joint import JointTest
 from stitchable.ranks import Ranks
 from stitchable.runs.calibration import IMAGES, calibration_batches
 from stitchable.runs.config import DataConfig, SweepConfig
-from stitchable.runs.images import open_for
+from stitchable.runs.images import open_for, open_split
 from stitchable.runs.similarity_options import SimilarityOptions, Tested
 from stitchable.space.alike import every_joint, front_end_pairs, with_others
 from stitchable.space.joint import Joint
@@ -63,11 +63,41 @@ def joints_to_test(
     return found
 
 
+def open_images_for(
+    anchors: Sequence[Anchor], kind: Tested, data: DataConfig
+) -> tuple[ImageSource, ImageSource | None]:
+    """The held-out images, and the training images where a test is made, which needs the anchors' classes.
+
+    Raises:
+        StitchError: They do not open, or their classes are not the anchors'.
+    """
+    few = replace(data, memory=False)  # not all images are read
+    if kind == "none":
+        return open_split(few, "val"), None
+    return open_for(anchors[0], few, "val"), open_for(anchors[0], few, "train")
+
+
+@dataclass(frozen=True)
+class JointImages:
+    """What joints are tested with.
+
+    Attributes:
+        train: Images to fit the layers to.
+        val: Held-out images to measure accuracy on.
+        data: Where both come from.
+        options: How many of each.
+    """
+
+    train: ImageSource
+    val: ImageSource
+    data: DataConfig
+    options: SimilarityOptions
+
+
 def measure_joints(
     anchors: Sequence[Anchor],
     joints: Sequence[Joint],
-    options: SimilarityOptions,
-    data: DataConfig,
+    given: JointImages,
     *,
     seed: int,
     ranks: Ranks,
@@ -81,8 +111,7 @@ def measure_joints(
     Args:
         anchors: On one device.
         joints: Each with a layer of its own.
-        options: How many images.
-        data: Both kinds of images.
+        given: The images.
         seed: Of the images' order.
         ranks: The processes that share the batches.
         on_batch: Called with the number of images after each measured batch.
@@ -93,7 +122,7 @@ def measure_joints(
     space = StitchingSpace([anchor.outline for anchor in anchors], joints)
     device = next(anchors[0].parameters()).device
     network = StitchedNetwork(anchors, space, seed=seed).to(device).eval()
-    size = options.batch_size
+    options, data, size = given.options, given.data, given.options.batch_size
 
     def loader(source: ImageSource, images: int, *, shuffle: bool) -> ImageLoader:
         return image_loader(
@@ -109,14 +138,12 @@ def measure_joints(
             keep_empty=not shuffle,
         )
 
-    few = replace(data, memory=False)  # not all images are read
-    train, val = open_for(network, few, "train"), open_for(network, few, "val")
     stitches = [space.through([joint]) for joint in joints]
     calibrated = SweepConfig(batch_size=size, calibration_images=min(options.fit_images, IMAGES))
     return stitching_test(
         network,
-        (images for images, _ in loader(train, options.fit_images, shuffle=True)),
-        loader(val, options.test_images, shuffle=False),
+        (images for images, _ in loader(given.train, options.fit_images, shuffle=True)),
+        loader(given.val, options.test_images, shuffle=False),
         calibration=calibration_batches(network, stitches, data, calibrated, ranks=ranks),
         on_batch=on_batch,
         ranks=ranks,
