@@ -37,7 +37,11 @@ def _joints(found: SimilarityResult, front: str, end: str) -> None:
         test = found.test_of(joint)
         if test:
             half = (test.top1_high - test.top1_low) / 2
-            cells += [f"{test.r2:.3f}", f"{test.top1:.2f} % ± {half:.2f}", f"{test.drop:.2f}"]
+            cells += [
+                f"{test.r2:.3f}",
+                f"{test.top1:.2f} % ± {half:.2f}",
+                f"{test.drop:.2f}".replace("-", "−"),
+            ]
         rows.append(cells)
     columns = ["  joint", *found.measures, *(["R² of fit", "top-1", "drop"] if found.tested else [])]
     table(columns, rows, right=range(1, len(columns)))

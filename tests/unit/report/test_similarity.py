@@ -85,7 +85,7 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         if "td" in self.open or "th" in self.open:
-            self.tables[-1][-1][-1] += data
+            self.tables[-1][-1][-1] += data.replace("−", "-")
 
 
 def read(path, found):
@@ -99,11 +99,13 @@ def read(path, found):
 def test_the_page_says_what_was_found(similarity, tmp_path):
     (order, *maps, joints), text = read(tmp_path / "page.html", similarity)
     assert [row[0] for row in order[1:]] == [NAMES[each.measure] for each in similarity.correlations]
-    assert [row[1] for row in order[1:]] == [str(each.found.spearman) for each in similarity.correlations]
+    assert [row[1] for row in order[1:]] == [
+        str(each.found.spearman).replace("−", "-") for each in similarity.correlations
+    ]
     assert len(maps) == 2
     for table, found in zip(maps, similarity.maps, strict=True):
         cells = [row[-7:] for row in table[2:]]
-        assert cells == [[cell.text for cell in row.cells] for row in map_table(found).rows]
+        assert cells == [[cell.text.replace("−", "-") for cell in row.cells] for row in map_table(found).rows]
     assert len(joints) - 1 == len(similarity.joints)
     for row, joint in zip(joints[1:], similarity.joints, strict=True):
         test = similarity.test_of(joint)
