@@ -70,9 +70,7 @@ class MomentSums:
             positions = meeting.prefix + meeting.grid[0] * meeting.grid[1]
             at_once = max(ROWS_AT_ONCE // positions, 1)
             for start in range(0, len(features[cuts[0]]), at_once):
-                some = {
-                    cut: self._rows(meeting, cut, features[cut][start : start + at_once]) for cut in cuts
-                }
+                some = {cut: self._rows(meeting, cut, features[cut][start : start + at_once]) for cut in cuts}
                 self._add(meeting, some, group)
 
     def _rows(self, meeting: Meeting, cut: Cut, x: Tensor) -> Tensor:
