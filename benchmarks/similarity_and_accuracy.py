@@ -1,8 +1,8 @@
 """Do similarities predict the accuracy of stitches? Rank correlations over the joints of runs.
 
-Computes every measure, of every kind of rows, at each joint of a run's space, and holds it against the top-1 of
-the stitch through that joint before training (``curve_fitted.jsonl``) and after it (``curve.jsonl``, where there
-is one). The runs are read and not changed. See README.md beside this file.
+Computes every measure, of every kind of rows, at each joint of a run's space, and holds it against the top-1
+of the stitch through that joint before training (``curve_fitted.jsonl``) and after it (``curve.jsonl``, where
+there is one). The runs are read and not changed. See README.md beside this file.
 """
 
 from __future__ import annotations
