@@ -82,6 +82,7 @@ WITHOUT_TORCH = {
         "runs.folder",
     ),
     "menu",
+    *("similarity.pair", "similarity.rows", "similarity.views", "similarity.question"),
 }
 
 

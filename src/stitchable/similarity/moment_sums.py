@@ -137,11 +137,15 @@ class MomentSums:
                     f"{anchor}'s features at cut {number} are not finite. "
                     "Check the weights and the images' normalisation."
                 )
-        kept = [group for group in range(len(self.images)) if group != without]
         return CentredMoments(
             self.blocks,
             self._place,
             {view: shift.cpu() for view, shift in self._shift.items()},
-            [sums[kept].sum(0).cpu() for sums in self.sums],
+            [_left(sums, without).cpu() for sums in self.sums],
             self._specs,
         )
+
+
+def _left(sums: Tensor, without: int | None) -> Tensor:
+    """The sum over groups, but for one; no more than two groups' worth of memory."""
+    return sums.sum(0) if without is None else sums.sum(0) - sums[without]

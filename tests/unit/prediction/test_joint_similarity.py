@@ -32,5 +32,5 @@ def test_it_is_the_cka_of_what_the_joints_connect(kind, stitched_resnets, stitch
 
 
 def test_no_images_are_refused(stitched_vits):
-    with pytest.raises(StitchError, match="at least 4 images; got 0"):
+    with pytest.raises(StitchError, match=r"at least 4 images, .*got 0"):
         joint_similarity(stitched_vits(), [])

@@ -237,9 +237,9 @@ def test_what_cannot_be_answered_is_refused():
         SimilaritySums(SPECS, PAIRS, bandwidth=0)
     with pytest.raises(StitchError, match="unlike pairs"):
         taken_in([]).add(taken_in([], groups=3))
-    with pytest.raises(StitchError, match="at least 4 images; got 3"):
+    with pytest.raises(StitchError, match=r"at least 4 images, .*got 3"):
         taken_in(batches(sizes=(3,))).values()
-    with pytest.raises(StitchError, match="at least 4 images; got 0"):
+    with pytest.raises(StitchError, match=r"at least 4 images, .*got 0"):
         taken_in(batches(sizes=(3, 3)), rows="flattened", measures=["rbf_cka"]).values()
     broken = batches(sizes=(5,))
     broken[0]["vit", 1][0, 0, 0] = torch.nan
