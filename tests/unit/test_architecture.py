@@ -71,6 +71,10 @@ WITHOUT_TORCH = {
     *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
     *("prediction.tested_joint", "similarity.pair", "similarity.rows", "runs.similarity_options"),
     "search",
+    *("reassembly.parts", "reassembly.part_similarity", "reassembly.even_cuts", "reassembly.climb"),
+    *("reassembly.partition", "reassembly.agreement", "reassembly.slots", "reassembly.space"),
+    *("reassembly.flow", "reassembly.path_program", "reassembly.program", "reassembly.assembly_scores"),
+    "reassembly.options",
     *(
         "data.augment",
         "training.options",
