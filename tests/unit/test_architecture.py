@@ -43,7 +43,8 @@ TABLE = {
     "menu": "errors units evaluation",
     "similarity": "errors feature ranks layers",
     "reassembly": "errors stitch feature cost space layers network similarity",
-    "prediction": "errors stitch modes device ranks space layers network initialization evaluation similarity",
+    "prediction": "errors stitch modes device ranks space layers network initialization evaluation "
+    "similarity",
     "search": "errors stitch space prediction",
     "training": "errors stitch modes compiling device ranks space network paths data",
     "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
