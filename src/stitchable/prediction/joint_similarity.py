@@ -45,6 +45,6 @@ def joint_similarity(network: StitchedNetwork, batches: Iterable[Tensor]) -> dic
     )
     with evaluating(network):
         for batch in batches:
-            sums.update(cut_features(network, sums.cuts, batch.to(device)))
+            sums.update(cut_features(network.anchors, sums.cuts, batch.to(device)))
     found = {(each.front, each.end): each.value for each in sums.values()}
     return {name: found[pair] for name, pair in pairs.items()}
