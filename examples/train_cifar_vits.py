@@ -5,7 +5,7 @@ take ``--family gpu``: DeiT's widths, 192, 384 and 768, and 64 patches of 4×4 p
 same in small: 32, 64 and 128 wide, 16 patches of 8×8. A member that is there already is left alone, so the
 script goes on where it was cut off. Then stitch them, as the head of ``recipes/cifar10_vits.yaml`` says.
 
-    python examples/train_cifar_vits.py --family cpu --epochs 20 --out runs/cifar10_vits
+    python examples/train_cifar_vits.py --family cpu --epochs 8 --out runs/cifar10_vits
 """
 
 from __future__ import annotations
