@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stitchable.anchors.anchor import Anchor
 from stitchable.device import sums_device
 from stitchable.errors import StitchError
 from stitchable.feature import Cut
@@ -107,7 +108,7 @@ def take_in(
 
     def seen() -> Iterator[int]:
         for batch in batches:
-            features = cut_features(network, statistics.cuts, batch.to(device))
+            features = cut_features(network.anchors, statistics.cuts, batch.to(device))
             statistics.update({cut: x.to(where) for cut, x in features.items()})
             yield len(batch)
 
@@ -126,13 +127,13 @@ def set_layers(
             network.layers[layer].set_prefix(prefix)
 
 
-def cut_features(network: StitchedNetwork, cuts: Iterable[Cut], images: Tensor) -> dict[Cut, Tensor]:
+def cut_features(anchors: Mapping[str, Anchor], cuts: Iterable[Cut], images: Tensor) -> dict[Cut, Tensor]:
     """Features of some anchors at some cuts, each anchor run once and no further than needed.
 
     Args:
-        network: Its anchors are run, in the modes they are in.
+        anchors: By name, such as a network's; run in the modes they are in.
         cuts: Anchors' names and their cuts.
-        images: Normalised images ``(batch, channels, rows, columns)``, on the network's device.
+        images: Normalised images ``(batch, channels, rows, columns)``, on the anchors' device.
 
     Returns:
         For every cut its feature, shaped as the anchor's spec says.
@@ -142,9 +143,9 @@ def cut_features(network: StitchedNetwork, cuts: Iterable[Cut], images: Tensor) 
         wanted.setdefault(name, []).append(cut)
     found = {}
     for name, stops in wanted.items():
-        at, x = 0, network.anchors[name].stem(images)
+        at, x = 0, anchors[name].stem(images)
         for cut in stops:
-            x = network.anchors[name].run(x, at, cut)
+            x = anchors[name].run(x, at, cut)
             found[name, cut] = x
             at = cut
     return found

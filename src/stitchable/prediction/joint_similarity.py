@@ -47,7 +47,8 @@ def joint_similarity(network: StitchedNetwork, batches: Iterable[Tensor]) -> dic
     rows: dict[View, list[Tensor]] = {view: [] for view in views}
     with evaluating(network):
         for batch in given:
-            features = cut_features(network, {(view.anchor, view.cut) for view in views}, batch.to(device))
+            cuts = {(view.anchor, view.cut) for view in views}
+            features = cut_features(network.anchors, cuts, batch.to(device))
             for view in views:
                 spec = space.outlines[view.anchor].features[view.cut]
                 found = rows_on(features[view.anchor, view.cut], spec, grid=view.grid, prefix=view.prefix)

@@ -161,7 +161,7 @@ def test_sums_of_two_add_up_to_those_of_all(family, request, noise):
             (moved, images[:13]),
             (moved, images[13:]),
         ):
-            statistics.update(cut_features(network, one.cuts, given))
+            statistics.update(cut_features(network.anchors, one.cuts, given))
     kept = two.solve(ridge=1e-3)
     one.add(two)
     empty.add(one)
