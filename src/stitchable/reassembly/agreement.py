@@ -1,0 +1,69 @@
+"""How far two partitions of one zoo agree."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from stitchable.errors import StitchError
+from stitchable.reassembly.parts import Partition
+
+
+def partition_agreement(a: Partition, b: Partition) -> float:
+    """Adjusted Rand index of two partitions: every block of every anchor is labelled by its part's set.
+
+    So partitions with other cuts, or another number of parts, can be compared.
+
+    Returns:
+        1 for equal sets, about 0 for sets that have no more to do with each other than by chance.
+
+    Raises:
+        StitchError: They are not of the same anchors.
+    """
+    if {name: cuts[-1] for name, cuts in a.cuts.items()} != {name: cuts[-1] for name, cuts in b.cuts.items()}:
+        raise StitchError(
+            f"Got partitions of {', '.join(a.cuts)} and {', '.join(b.cuts)}; compare one zoo's."
+        )
+    ours, theirs = _set_by_block(a), _set_by_block(b)
+    return adjusted_rand_index(list(ours.values()), [theirs[block] for block in ours])
+
+
+def _set_by_block(partition: Partition) -> dict[tuple[str, int], int]:
+    return {
+        (part.anchor, block): partition.sets[part]
+        for part in partition.parts
+        for block in range(part.start, part.stop)
+    }
+
+
+def adjusted_rand_index(labels: Sequence[Hashable], others: Sequence[Hashable]) -> float:
+    """Rand index of two labellings of the same items, corrected for chance.
+
+    Args:
+        labels: One for each item.
+        others: Those of the other labelling, in the same order.
+
+    Source: Hubert and Arabie 1985.
+
+    Example:
+        >>> adjusted_rand_index("aabb", "xxyy")
+        1.0
+        >>> adjusted_rand_index("aabb", "xyxy")
+        -0.5
+    """
+    if len(labels) != len(others):
+        raise StitchError(f"Got {len(labels)} and {len(others)} labels; give one of each for every item.")
+    rows, columns = (list(dict.fromkeys(each)) for each in (labels, others))
+    table = np.zeros((len(rows), len(columns)), dtype=np.int64)
+    for label, other in zip(labels, others, strict=True):
+        table[rows.index(label), columns.index(other)] += 1
+
+    def pairs(counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
+        return int((counts * (counts - 1) // 2).sum())
+
+    together = pairs(table)
+    one, other_one = pairs(table.sum(1)), pairs(table.sum(0))
+    every = max(len(labels) * (len(labels) - 1) // 2, 1)
+    expected, most = one * other_one / every, (one + other_one) / 2
+    return 1.0 if most == expected else (together - expected) / (most - expected)
