@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stitchable.errors import StitchError
+from stitchable.reassembly.program import Assembly
 from stitchable.search.search import search
 from stitchable.search.strategies import Evolution
 from stitchable.space.extremes import dearest
@@ -25,7 +26,7 @@ def search_assemblies(
     generation: int = 20,
     seed: int = 0,
     anchors: bool = True,
-) -> list[tuple[Stitch, float]]:
+) -> list[Assembly]:
     """Score every stitch within the bounds where they are few, and what evolution asks for where they are many.
 
     Args:
@@ -67,7 +68,9 @@ def search_assemblies(
         found = {each: value for each, value in found.items() if allowed(each)}
     if not found:
         raise StitchError(
-            f"No stitch has at most {'any' if macs is None else f'{macs:,}'} MACs and "
-            f"{'any' if params is None else f'{params:,}'} params. Allow more of either."
+            f"None of the networks that were looked at has at most {most:,} MACs"
+            f"{'' if params is None else f' and {params:,} params'}. Raise the bounds."
         )
-    return sorted(found.items(), key=lambda each: (-each[1], space.index(each[0])))
+    best = sorted(found, key=lambda each: (-found[each], space.index(each)))
+    costs = {each: space.cost(each) for each in best}
+    return [Assembly(each, found[each], costs[each].macs, costs[each].params) for each in best]
