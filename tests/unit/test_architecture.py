@@ -44,16 +44,17 @@ TABLE = {
     "similarity": "errors feature ranks layers",
     "prediction": "errors stitch modes space layers network initialization evaluation similarity",
     "search": "errors stitch space prediction",
-    "reassembly": "errors stitch feature modes cost space layers network similarity search",
+    "reassembly": "errors stitch feature units modes cost space layers network similarity prediction search",
     "training": "errors stitch modes compiling device ranks space network paths data",
     "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
     "tracking": "errors stitch training nested",
     "report": "errors stitch units evaluation",
     "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
-    "data initialization evaluation prediction search training profiling tracking report stitchable",
+    "data initialization evaluation similarity prediction search reassembly training profiling tracking "
+    "report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation menu training report runs",
-    "cli": "errors stitch units device ranks space anchors network evaluation menu prediction training "
-    "tracking report runs demo stitchable",
+    "cli": "errors stitch units device ranks space anchors network evaluation menu prediction reassembly "
+    "training tracking report runs demo stitchable",
     "__main__": "cli",
 }
 ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}

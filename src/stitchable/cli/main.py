@@ -19,6 +19,7 @@ COMMANDS = {
     "finetune": "fit one model to your own classes and image size, before stitching",
     "space": "the stitches of some anchors with their costs",
     "fit": "join anchors and initialise the stitching layers: a new run",
+    "reassemble": "new networks of the parts of a zoo, within bounds: a new run",
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
     "profile": "measure latency and memory of a run's stitches on this device",
@@ -38,7 +39,7 @@ USAGE = "\n".join(
         "From a family of pretrained models to a menu of deployable ones.",
         "",
         "commands:",
-        *(f"  {name:<8} {text}" for name, text in COMMANDS.items()),
+        *(f"  {name:<10} {text}" for name, text in COMMANDS.items()),
         "",
         "stitchable COMMAND --help shows a command's arguments; --debug shows the trace of an error.",
     ]

@@ -68,7 +68,9 @@ class ReassemblyConfig:
         if self.joint_loss < 0:
             raise StitchError(f"reassembly.joint_loss is 0 or more; got {self.joint_loss}.")
         if self.shortlist is not None and self.shortlist < self.top:
-            raise StitchError(f"A shortlist of {self.shortlist} has no {self.top} to show. Raise it, or lower top.")
+            raise StitchError(
+                f"A shortlist of {self.shortlist} has no {self.top} to show. Raise it, or lower top."
+            )
         for bound, unit in ((self.params, "params"), (self.macs, "MACs")):
             _bound(bound, unit)
 

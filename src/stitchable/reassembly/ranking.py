@@ -51,8 +51,8 @@ class Ranking:
         partition: How it was cut.
         candidates: The shortlist, the highest top-1 first; by score before it is measured.
         anchors: The zoo's anchors, measured on the same images.
-        correlation: Rank correlation over the shortlist of score and top-1; ``None`` where fewer than four were
-            measured, or all alike.
+        correlation: Rank correlation over the shortlist of score and top-1; ``None`` where fewer than four
+            were measured, or all alike.
     """
 
     partition: Partition
@@ -85,7 +85,9 @@ class Ranking:
     def describe(self) -> str:
         """In a line, how far the score can be believed."""
         if self.correlation is None:
-            return "Too few networks were measured, or they are all alike, to say whether the score orders them."
+            return (
+                "Too few networks were measured, or they are all alike, to say whether the score orders them."
+            )
         found = self.correlation
         line = (
             f"Rank correlation of score and top-1 before training, over {found.pairs} networks: Spearman "

@@ -27,7 +27,7 @@ def search_assemblies(
     seed: int = 0,
     anchors: bool = True,
 ) -> list[Assembly]:
-    """Score every stitch within the bounds where they are few, and what evolution asks for where they are many.
+    """Score all stitches within the bounds where they are few, or what evolution asks for.
 
     Args:
         space: What can be assembled; of any size.

@@ -11,7 +11,7 @@ LONGEST = 24
 
 
 def path_line(stitch: Stitch, anchors: Sequence[str]) -> str:
-    """A bar for each segment, as long as it has blocks, in a shade of its anchor's; ``│`` is a stitching layer.
+    """A bar for each segment, as long as it has blocks, in its anchor's shade, with a ``│`` at each joint.
 
     Paths of more than `LONGEST` blocks are shortened in proportion; no segment goes away.
 

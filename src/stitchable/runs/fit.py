@@ -115,8 +115,8 @@ def fit_run(
         run: A new folder.
         config: Its ``anchors`` are loaded where none are given.
         anchors: Anchors that are loaded already.
-        space: The paths, where they do not follow from ``config``, which then says so; ``anchors`` are those of
-            it, as `prepared_anchors` gives them.
+        space: The paths, where they do not follow from ``config``, which then says so; ``anchors`` are
+            those of it, as `prepared_anchors` gives them.
         overwrite: Replace the run that the folder holds.
         trust_code: Allow a saved anchor's own architecture file to run.
 

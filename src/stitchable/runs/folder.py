@@ -24,8 +24,8 @@ class RunFolder:
     epoch, where one is kept; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training,
     ``outcomes_fitted.safetensors`` and ``outcomes.safetensors`` what every stitch answered on every image;
     ``sweeping/`` those of a sweep that is not done; ``profile.json`` latency and memory on this device;
-    ``search.jsonl`` what a search has measured; ``reassembly.json`` how a zoo was cut, and the networks made of
-    its parts by their score.
+    ``search.jsonl`` what a search has measured; ``reassembly.json`` how a zoo was cut, and what
+    was made of its parts.
 
     Args:
         path: The folder; it need not exist.

@@ -34,8 +34,8 @@ def reassemble_run(
 
     The similarity of all cuts comes from one pass over training images; from it follow the partition and, for
     additive scores, the shortlist. The shortlist and the anchors become a run: joints are initialised as by
-    `fit_run`, and all of it is measured on held-out images, ``curve_fitted.jsonl``. What was cut and chosen is
-    in ``reassembly.json``. From there the run is one like any other.
+    `fit_run`, and all of it is measured on held-out images, ``curve_fitted.jsonl``. What was cut and chosen
+    is in ``reassembly.json``. From there the run is one like any other.
 
     Under ``torchrun`` all its processes share the batches of images; the first one alone writes and tells.
 

@@ -36,9 +36,7 @@ class RandomSearch:
         params: Most params, where they are limited too.
     """
 
-    def __init__(
-        self, space: StitchingSpace, macs: int, *, seed: int = 0, params: int | None = None
-    ) -> None:
+    def __init__(self, space: StitchingSpace, macs: int, *, seed: int = 0, params: int | None = None) -> None:
         self.space, self.macs, self.params, self.seed = space, macs, params, seed
         self.band = CostBand(space, 0, macs)
 

@@ -39,8 +39,12 @@ def weights(module: nn.Module) -> list[nn.Parameter]:
 
     Source: Abdelfattah et al. 2021, who score these.
     """
-    found = [part.weight for part in module.modules() if isinstance(part, nn.Linear | _ConvNd)]
-    return list(dict.fromkeys(found))
+    found: dict[nn.Parameter, None] = {}
+    for part in module.modules():
+        if isinstance(part, nn.Linear | _ConvNd):
+            assert isinstance(part.weight, nn.Parameter)
+            found.setdefault(part.weight)
+    return list(found)
 
 
 def loss_gradients(module: nn.Module, batches: Sequence[Tensor], targets: Sequence[Tensor]) -> list[Weight]:
