@@ -70,6 +70,10 @@ WITHOUT_TORCH = {
     *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
     *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
     "search",
+    *("reassembly.parts", "reassembly.part_similarity", "reassembly.even_cuts", "reassembly.climb"),
+    *("reassembly.partition", "reassembly.agreement", "reassembly.slots", "reassembly.space"),
+    *("reassembly.flow", "reassembly.path_program", "reassembly.program", "reassembly.assembly_scores"),
+    "reassembly.options",
     *(
         "data.augment",
         "training.options",

@@ -56,7 +56,7 @@ def partition_zoo(
     if restarts < 1:
         raise StitchError(f"Got {restarts} restarts; at least 1 partition must be made.")
     even = even_cuts(outlines, parts=parts, epsilon=epsilon, size=size)
-    zoo = _zoo(even, PartSimilarity(_in_reach(even), similarity))
+    zoo = zoo_of(even, PartSimilarity(_in_reach(even), similarity))
     cuts = [[each.draw("cuts", seed, turn, name) for name, each in even.items()] for turn in range(restarts)]
 
     def medoids(turn: int) -> list[int]:
@@ -102,7 +102,8 @@ def _in_reach(even: Mapping[str, EvenCuts]) -> tuple[tuple[str, int], ...]:
     return tuple((name, cut) for name, each in even.items() for cut in each.reached)
 
 
-def _zoo(even: Mapping[str, EvenCuts], alike: PartSimilarity) -> Zoo:
+def zoo_of(even: Mapping[str, EvenCuts], alike: PartSimilarity) -> Zoo:
+    """What partitions are judged by, with the anchors' cuts one behind the other."""
     counts = [each.outline.depth + 1 for each in even.values()]
     first = dict(zip(even, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
     # Cuts that are out of reach are in no partition; their similarities are not known, nor asked for.
