@@ -2,10 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy.stats import t
+
+from stitchable.errors import StitchError
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class Estimate(NamedTuple):
+    """A number, and the ends of its 95 % interval where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def jackknife(
+    values: Callable[[int | None], Mapping[_Key, float]], images: Sequence[float], *, least: int
+) -> dict[_Key, Estimate]:
+    """Estimates with their intervals.
+
+    Args:
+        values: All of them, from all images (``None``) or without those of a group.
+        images: Number of images in each group, from group 0 on; groups of none are left alone.
+        least: Images that values need.
+
+    Raises:
+        StitchError: There are fewer images.
+    """
+    seen = int(sum(images))
+    if seen < least:
+        raise StitchError(f"Similarity needs batches of at least {least} images; got {seen} of such.")
+    groups = [group for group, count in enumerate(images) if count]
+    sizes = [int(images[group]) for group in groups]
+    whole = values(None)
+    if len(groups) < 2 or seen - max(sizes) < least:
+        return {key: Estimate(value) for key, value in whole.items()}
+    parts = [values(group) for group in groups]
+    return {
+        key: Estimate(value, *jackknife_interval(value, [part[key] for part in parts], sizes))
+        for key, value in whole.items()
+    }
 
 
 def jackknife_interval(value: float, left_out: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:

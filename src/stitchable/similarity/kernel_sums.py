@@ -34,7 +34,7 @@ class KernelSums:
         groups: int,
         device: torch.device | str,
     ) -> None:
-        self._cuts, self._kernels = tuple(cuts), kernels
+        self.cuts, self._kernels = tuple(cuts), kernels
         self._number = {cut: number for number, cut in enumerate(cuts)}
         shape = (groups, len(kernels), len(cuts), len(cuts))
         self.sums = torch.zeros(shape, dtype=torch.float64, device=device)
@@ -42,12 +42,12 @@ class KernelSums:
 
     def update(self, rows: Mapping[Cut, Tensor], *, group: int) -> None:
         """Add a mini-batch ``(images, d)`` of every cut; one of fewer than four images is left out."""
-        images = len(rows[self._cuts[0]]) if self._cuts else 0
+        images = len(rows[self.cuts[0]]) if self.cuts else 0
         if images < LEAST_ROWS:
             return
         self.images[group] += images
         for number, kernel in enumerate(self._kernels.values()):
-            self.sums[group, number] += hsic_products([kernel(rows[cut]) for cut in self._cuts])
+            self.sums[group, number] += hsic_products([kernel(rows[cut]) for cut in self.cuts])
 
     def add(self, other: KernelSums) -> None:
         """Take in the mini-batches that another one of the same cuts has seen."""

@@ -14,16 +14,17 @@ from stitchable.layers.adapters import rows_on
 from stitchable.ranks import Ranks
 from stitchable.similarity.canonical import cca_from, pwcca_from, svcca_from
 from stitchable.similarity.cka import biased_linear_cka_from, linear_cka_from
-from stitchable.similarity.jackknife import jackknife_interval
+from stitchable.similarity.jackknife import Estimate, jackknife
 from stitchable.similarity.kernel_sums import KernelSums
 from stitchable.similarity.kernels import LEAST_ROWS, Kernel, linear_kernel, rbf_kernel
 from stitchable.similarity.moment_sums import MomentSums
 from stitchable.similarity.moments import Moments
 from stitchable.similarity.pair import Measure, PairSimilarity
 from stitchable.similarity.procrustes import procrustes_from
+from stitchable.similarity.question import Question, specs_of
 from stitchable.similarity.regression import linear_r2_from
-from stitchable.similarity.rows import FROM_KERNELS, FROM_MOMENTS, MEASURES, Rows
-from stitchable.similarity.views import POOLED, Meeting, smaller
+from stitchable.similarity.rows import FROM_KERNELS, FROM_MOMENTS, Rows
+from stitchable.similarity.views import POOLED
 
 __all__ = ["Rows", "SimilaritySums"]
 
@@ -97,34 +98,21 @@ class SimilaritySums:
         bandwidth: float = 0.8,
         device: torch.device | str = "cpu",
     ) -> None:
-        _check(features, pairs, rows, measures, groups, bandwidth)
-        self.pairs, self.rows, self.measures = tuple(pairs), rows, tuple(measures)
-        self.groups, self.bandwidth = groups, bandwidth
-        self.cuts: tuple[Cut, ...] = tuple(sorted({cut for pair in pairs for cut in pair}))
-        self._specs = {(anchor, number): features[anchor][number] for anchor, number in self.cuts}
-        self._device = torch.device(device)
-        self._batches = 0
+        specs = specs_of(features, pairs)
+        self.question = Question(specs, tuple(pairs), rows, tuple(measures), groups, bandwidth)
+        self.cuts: tuple[Cut, ...] = tuple(specs)
+        self._device, self._batches = torch.device(device), 0
         kernels: dict[Measure, Kernel] = {
             "cka_minibatch": linear_kernel,
             "rbf_cka": partial(rbf_kernel, fraction=bandwidth),
         }
-        self._kernels = KernelSums(
-            self.cuts if set(measures) & set(FROM_KERNELS) else (),
-            {measure: kernels[measure] for measure in measures if measure in kernels},
-            groups=max(groups, 1),
-            device=self._device,
-        )
-        self._meeting = {pair: self._met(*pair) for pair in self.pairs}
-        wanted = [(meeting, *pair) for pair, meeting in self._meeting.items()]
+        compared = {measure: kernels[measure] for measure in measures if measure in FROM_KERNELS}
+        meetings = [(self.question.meeting(*pair), *pair) for pair in pairs]
+        apart = max(groups, 1)
+        self._kernels = KernelSums(self.cuts if compared else (), compared, groups=apart, device=device)
         self._moments = MomentSums(
-            self._specs,
-            wanted if set(measures) & set(FROM_MOMENTS) else (),
-            groups=max(groups, 1),
-            device=self._device,
+            specs, meetings if set(measures) & set(FROM_MOMENTS) else (), groups=apart, device=device
         )
-
-    def _met(self, front: Cut, end: Cut) -> Meeting:
-        return smaller(self._specs[front], self._specs[end]) if self.rows == "pixels" else POOLED
 
     @property
     def nbytes(self) -> int:
@@ -141,17 +129,17 @@ class SimilaritySums:
             number: Of the batch, among those of all processes: decides its group. Counted here if it is not
                 given; then intervals, but no values, depend on the number of processes.
         """
-        group = (self._batches if number is None else number) % max(self.groups, 1)
+        group = (self._batches if number is None else number) % max(self.question.groups, 1)
         self._batches += 1
         some = {cut: features[cut].to(self._device) for cut in self.cuts}
         self._moments.update(some, group=group)
-        if self.rows == "flattened":
+        if self.question.rows == "flattened":
             self._kernels.update({cut: x.flatten(1) for cut, x in some.items()}, group=group)
         else:
             self._kernels.update({cut: self._pooled(cut, x) for cut, x in some.items()}, group=group)
 
     def _pooled(self, cut: Cut, x: Tensor) -> Tensor:
-        return rows_on(x.double(), self._specs[cut], grid=POOLED.grid, prefix=POOLED.prefix)
+        return rows_on(x.double(), self.question.specs[cut], grid=POOLED.grid, prefix=POOLED.prefix)
 
     def add(self, other: SimilaritySums) -> None:
         """Take in the images that another one has seen, group by group; it stays as it is.
@@ -159,7 +147,7 @@ class SimilaritySums:
         Raises:
             StitchError: It was made for other pairs, rows, measures, or groups.
         """
-        if self._asked() != other._asked():
+        if self.question != other.question:
             raise StitchError(
                 "These sums are of unlike pairs, rows or measures. Add those that were made with the same."
             )
@@ -175,9 +163,6 @@ class SimilaritySums:
         self._moments.merge(ranks)
         self._kernels.merge(ranks)
 
-    def _asked(self) -> tuple[object, ...]:
-        return self.pairs, self.rows, self.measures, self.groups, self.bandwidth, self._specs
-
     def values(self) -> list[PairSimilarity]:
         """Every measure of every pair, in the order in which they were asked for.
 
@@ -187,78 +172,27 @@ class SimilaritySums:
             StitchError: Fewer than four images were seen, or by no batch of those that compare the images
                 of a batch; or features that are not finite.
         """
-        found: dict[Measure, dict[tuple[Cut, Cut], PairSimilarity]] = {}
-        for measures, images, given in (
-            (FROM_MOMENTS, self._moments.images, self._of_moments),
-            (FROM_KERNELS, self._kernels.images, self._of_kernels),
-        ):
-            wanted = [measure for measure in self.measures if measure in measures]
-            if wanted:
-                found |= _with_intervals(wanted, self.pairs, images.tolist(), given)
-        return [found[measure][pair] for pair in self.pairs for measure in self.measures]
+        estimates: dict[tuple[Measure, tuple[Cut, Cut]], Estimate] = {}
+        if self._moments.blocks:
+            estimates |= jackknife(self._of_moments, self._moments.images.tolist(), least=LEAST_ROWS)
+        if self._kernels.cuts:
+            estimates |= jackknife(self._of_kernels, self._kernels.images.tolist(), least=LEAST_ROWS)
+        return [
+            PairSimilarity(measure, *pair, found.value, found.low, found.high)
+            for pair in self.question.pairs
+            for measure in self.question.measures
+            for found in [estimates[measure, pair]]
+        ]
 
     def _of_moments(self, without: int | None) -> _Values:
         moments = self._moments.moments(without=without)
-        return {
-            (measure, pair): of(given)
-            for pair, meeting in self._meeting.items()
-            for given in [moments.pair(meeting, *pair)]
-            for measure, of in _OF_MOMENTS.items()
-            if measure in self.measures
-        }
+        found = {}
+        for pair in self.question.pairs:
+            given = moments.pair(self.question.meeting(*pair), *pair)
+            for measure, of in _OF_MOMENTS.items():
+                if measure in self.question.measures:
+                    found[measure, pair] = of(given)
+        return found
 
     def _of_kernels(self, without: int | None) -> _Values:
-        return self._kernels.values(self._meeting, without=without)
-
-
-def _with_intervals(
-    measures: Sequence[Measure],
-    pairs: Sequence[tuple[Cut, Cut]],
-    images: Sequence[float],
-    given: Callable[[int | None], _Values],
-) -> dict[Measure, dict[tuple[Cut, Cut], PairSimilarity]]:
-    """The values of all images, with an interval from what they are without each group."""
-    seen = int(sum(images))
-    if seen < LEAST_ROWS:
-        raise StitchError(f"Similarity needs batches of at least {LEAST_ROWS} images; got {seen} images.")
-    groups = [group for group, count in enumerate(images) if count]
-    sizes = [int(images[group]) for group in groups]
-    whole = given(None)
-    enough = len(groups) > 1 and seen - max(sizes) >= LEAST_ROWS
-    parts = [given(group) for group in groups] if enough else []
-
-    def entry(measure: Measure, pair: tuple[Cut, Cut]) -> PairSimilarity:
-        value = whole[measure, pair]
-        if not parts:
-            return PairSimilarity(measure, *pair, value)
-        low, high = jackknife_interval(value, [part[measure, pair] for part in parts], sizes)
-        return PairSimilarity(measure, *pair, value, low, high)
-
-    return {measure: {pair: entry(measure, pair) for pair in pairs} for measure in measures}
-
-
-def _check(
-    features: Mapping[str, Sequence[FeatureSpec]],
-    pairs: Sequence[tuple[Cut, Cut]],
-    rows: Rows,
-    measures: Sequence[Measure],
-    groups: int,
-    bandwidth: float,
-) -> None:
-    for anchor, number in {cut for pair in pairs for cut in pair}:
-        if anchor not in features or not 0 <= number < len(features[anchor]):
-            there = {name: len(specs) - 1 for name, specs in features.items()}
-            raise StitchError(f"No cut {number} of {anchor!r}; the anchors' last cuts are {there}.")
-    if not pairs or not measures:
-        raise StitchError("Similarity needs at least one pair of cuts and one measure.")
-    if rows not in MEASURES:
-        raise StitchError(f"Rows are {', '.join(MEASURES)}; got {rows!r}.")
-    wrong = [measure for measure in measures if measure not in MEASURES[rows]]
-    if wrong:
-        raise StitchError(
-            f"{', '.join(wrong)} cannot be had from {rows} rows; take {', '.join(MEASURES[rows])}."
-        )
-    if groups < 0 or groups == 1:
-        raise StitchError(f"Intervals need at least 2 groups, or 0 for none; got {groups}.")
-    if not bandwidth > 0:
-        raise StitchError(f"The bandwidth is a positive share of the median distance; got {bandwidth}.")
+        return self._kernels.values(self.question.pairs, without=without)

@@ -20,6 +20,9 @@ class Meeting(NamedTuple):
     prefix: int
 
 
+View = tuple[Meeting, Cut]
+"""The feature at a cut as such rows."""
+
 POOLED = Meeting((1, 1), 0)
 """A row per image: the mean over the grid."""
 

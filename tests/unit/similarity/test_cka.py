@@ -1,12 +1,10 @@
 import pytest
 import torch
+from ckatorch import cka_base, cka_batch
+from repsim import cka as repsim_cka
 
 from stitchable.errors import StitchError
-from stitchable.similarity.cka import linear_cka
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from stitchable.similarity.cka import biased_linear_cka, linear_cka, minibatch_cka
 
 
 def hsic_1(k, m):
@@ -18,36 +16,77 @@ def hsic_1(k, m):
 
 
 @pytest.mark.parametrize(("rows", "widths"), [(4, (2, 3)), (9, (20, 5)), (60, (7, 7))])
-def test_it_is_the_estimator_by_kernels(rows, widths):
+def test_it_is_the_estimator_by_kernels(normal, rows, widths):
     x = 3 + normal(rows, widths[0])
     y = normal(rows, widths[1], seed=1) - 5
     y[:, :2] += x[:, :2]
     k, m = x @ x.T, y @ y.T  # not centred: the estimator does not mind
-    expected = hsic_1(k, m) / (hsic_1(k, k) * hsic_1(m, m)).abs().sqrt()
-    if hsic_1(k, k) * hsic_1(m, m) > 0:
-        assert linear_cka(x, y) == pytest.approx(float(expected), rel=1e-8)
+    expected = hsic_1(k, m) / (hsic_1(k, k) * hsic_1(m, m)).sqrt()
+    assert linear_cka(x, y) == pytest.approx(float(expected), rel=1e-8)
+    assert minibatch_cka([(x, y)]) == pytest.approx(float(expected), rel=1e-8)
 
 
-def test_few_rows_of_unrelated_features_look_unrelated():
-    """The usual estimate would be near 1 here: there are fewer rows than channels."""
-    found = [linear_cka(normal(30, 100, seed=seed), normal(30, 100, seed=seed + 500)) for seed in range(40)]
-    assert abs(sum(found) / len(found)) < 0.03
-    x, y = normal(30, 100), normal(30, 100, seed=500)
-    x, y = x - x.mean(0), y - y.mean(0)
-    assert (x.T @ y).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm()) > 0.7
+def test_ckatorch_finds_the_same(alike):
+    """Its ``method="hsic"`` ignores ``unbiased`` and gives the biased value; the default one does not."""
+    x, y = alike(30, 8, 40)
+    assert linear_cka(x, y) == pytest.approx(float(cka_base(x, y, unbiased=True)), abs=1e-10)
+    assert biased_linear_cka(x, y) == pytest.approx(float(cka_base(x, y)), abs=1e-10)
+    silent = float(cka_base(x, y, unbiased=True, method="hsic"))
+    assert silent == pytest.approx(biased_linear_cka(x, y), abs=1e-10)
+    assert abs(silent - linear_cka(x, y)) > 0.01
 
 
-def test_rotation_and_scale_do_not_change_it_and_a_channel_more_does():
-    x, y = normal(50, 6), normal(50, 4, seed=1)
-    y += x[:, :4]
-    turn, _ = torch.linalg.qr(normal(6, 6, seed=2))
-    assert linear_cka(3 * x @ turn + 1, y) == pytest.approx(linear_cka(x, y), rel=1e-9)
-    assert linear_cka(x, x) == pytest.approx(1)
-    assert linear_cka(x, torch.ones(50, 3)) == 0
+def test_repsim_finds_the_same(alike):
+    x, y = alike(30, 8, 12)
+    found = repsim_cka([x.numpy(), y.numpy()], "linear", "gretton")[0, 1]
+    assert biased_linear_cka(x, y) == pytest.approx(found, abs=1e-10)
 
 
-def test_too_few_or_unequal_rows_are_refused():
+def test_mini_batches_are_those_of_ckatorch_where_they_are_equally_large(alike):
+    x, y = alike(36, 8, 20)
+    pairs = list(zip(x.split(9), y.split(9), strict=True))
+    expected = float(cka_batch(x.reshape(4, 9, 8), y.reshape(4, 9, 20)))
+    assert minibatch_cka(pairs) == pytest.approx(expected, abs=1e-10)
+    assert minibatch_cka([*pairs, (x[:3], y[:3])]) == minibatch_cka(pairs)  # too short to count
+
+
+def test_mini_batches_count_by_their_rows(alike):
+    x, y = alike(25, 4, 5)
+    sizes = [12, 8, 5]
+
+    def summed(a, b):
+        parts = zip(a.split(sizes), b.split(sizes), strict=True)
+        return sum(len(s) * hsic_1(s @ s.T, t @ t.T) for s, t in parts)
+
+    expected = summed(x, y) / (summed(x, x) * summed(y, y)).sqrt()
+    found = minibatch_cka(zip(x.split(sizes), y.split(sizes), strict=True))
+    assert found == pytest.approx(float(expected), abs=1e-10)
+
+
+def test_few_rows_of_unrelated_features_look_unrelated(normal):
+    """The usual estimate is near 1 here: there are fewer rows than channels. The project's own figures."""
+    pairs = [(normal(64, 384, seed=seed), normal(64, 384, seed=seed + 500)) for seed in range(10)]
+    assert abs(sum(linear_cka(x, y) for x, y in pairs) / 10) < 0.03
+    assert abs(minibatch_cka(pairs)) < 0.03
+    assert sum(biased_linear_cka(x, y) for x, y in pairs) / 10 == pytest.approx(0.861, abs=0.006)
+
+
+def test_what_does_not_vary_is_like_nothing(normal):
+    x = normal(50, 6)
+    for measure in (linear_cka, biased_linear_cka):
+        assert measure(x, x) == pytest.approx(1)
+        assert measure(x, torch.full((50, 3), 0.1)) == 0  # whose mean is not exactly 0.1
+    assert minibatch_cka([(x, torch.full((50, 3), 0.1))]) == 0
+
+
+def test_what_cannot_be_compared_is_refused(normal):
     with pytest.raises(StitchError, match="at least 4"):
         linear_cka(normal(3, 2), normal(3, 2))
     with pytest.raises(StitchError, match="got 5 and 6"):
         linear_cka(normal(5, 2), normal(6, 2))
+    with pytest.raises(StitchError, match="not finite"):
+        linear_cka(normal(5, 2) / 0, normal(5, 2))
+    with pytest.raises(StitchError, match=r"matrices of rows; got shapes \(5, 2, 3\)"):
+        biased_linear_cka(normal(5, 2, 3), normal(5, 2))
+    with pytest.raises(StitchError, match="batches of at least 4 rows"):
+        minibatch_cka([(normal(3, 2), normal(3, 2))])
