@@ -38,7 +38,7 @@ TABLE = {
     "network": "errors stitch feature input_spec modes cost space layers anchors card behind subnetwork",
     "paths": "stitch space network",
     "data": "errors input_spec",
-    "initialization": "errors stitch feature modes device ranks space layers network",
+    "initialization": "errors stitch feature modes device ranks space anchors layers network",
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "menu": "errors units evaluation",
     "similarity": "errors feature ranks layers",
@@ -49,9 +49,9 @@ TABLE = {
     "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
     "tracking": "errors stitch training nested",
     "report": "errors stitch units evaluation",
-    "runs": "errors stitch nested units input_spec modes device ranks cost space anchors subnetwork network "
-    "data initialization evaluation similarity prediction search reassembly training profiling tracking "
-    "report stitchable",
+    "runs": "errors stitch feature nested units input_spec modes device ranks cost space anchors subnetwork "
+    "network data initialization evaluation similarity prediction search reassembly training profiling "
+    "tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation menu training report runs",
     "cli": "errors stitch units device ranks space anchors network evaluation menu prediction reassembly "
     "training tracking report runs demo stitchable",
@@ -73,7 +73,7 @@ WITHOUT_TORCH = {
     *("reassembly.parts", "reassembly.part_similarity", "reassembly.even_cuts", "reassembly.climb"),
     *("reassembly.partition", "reassembly.agreement", "reassembly.slots", "reassembly.space"),
     *("reassembly.flow", "reassembly.path_program", "reassembly.program", "reassembly.assembly_scores"),
-    "reassembly.options",
+    *("reassembly.options", "reassembly.ranking", "reassembly.search"),
     *(
         "data.augment",
         "training.options",
@@ -82,6 +82,7 @@ WITHOUT_TORCH = {
         "training.guard_options",
         "tracking.options",
         "runs.config",
+        "runs.zoo_config",
         "runs.folder",
     ),
     "menu",

@@ -67,10 +67,8 @@ def search_assemblies(
         )
         found = {each: value for each, value in found.items() if allowed(each)}
     if not found:
-        raise StitchError(
-            f"None of the networks that were looked at has at most {most:,} MACs"
-            f"{'' if params is None else f' and {params:,} params'}. Raise the bounds."
-        )
+        wanted = [f"{bound:,} {name}" for bound, name in ((params, "params"), (macs, "MACs")) if bound]
+        raise StitchError(f"No new network was found with at most {' and '.join(wanted)}. Raise the bounds.")
     best = sorted(found, key=lambda each: (-found[each], space.index(each)))
     costs = {each: space.cost(each) for each in best}
     return [Assembly(each, found[each], costs[each].macs, costs[each].params) for each in best]
