@@ -21,6 +21,7 @@ from stitchable.runs.fit import fit_layers
 from stitchable.runs.images import open_for
 from stitchable.runs.zoo_config import ZooConfig
 from stitchable.runs.zoo_similarity import anchor_top1
+from stitchable.space.best import PathScores
 from stitchable.space.joint import Joint
 from stitchable.space.prune import ListedSpace
 from stitchable.space.space import StitchingSpace
@@ -52,10 +53,7 @@ def shortlist(
     options = config.reassembly
     if options.score in SCORES:
         return _by_search(anchors, space, config, ranks)
-    at_joints = {joint.layer: _at(joint, similarity) for joint in space.joints}
-    additive = options.score == "additive"
-    quality = anchor_top1(anchors, config) if additive else dict.fromkeys(space.outlines, 0.0)
-    scores = assembly_scores(space, at_joints, quality, weight=options.joint_loss if additive else 1.0)
+    scores = additive_scores(anchors, space, similarity, config)
     return best_assemblies(
         space,
         scores,
@@ -64,6 +62,20 @@ def shortlist(
         top=options.wanted,
         anchors=False,
     )
+
+
+def additive_scores(
+    anchors: Sequence[Anchor],
+    space: StitchingSpace,
+    similarity: Mapping[tuple[Cut, Cut], float],
+    config: ZooConfig,
+) -> PathScores:
+    """The scores ``additive`` and ``similarity``, see `ReassemblyConfig`; arguments as for `shortlist`."""
+    options = config.reassembly
+    at_joints = {joint.layer: _at(joint, similarity) for joint in space.joints}
+    if options.score == "similarity":
+        return assembly_scores(space, at_joints, dict.fromkeys(space.outlines, 0.0), weight=1.0)
+    return assembly_scores(space, at_joints, anchor_top1(anchors, config), weight=options.joint_loss)
 
 
 def listed_space(space: StitchingSpace, stitches: Sequence[Stitch]) -> ListedSpace:
