@@ -1,8 +1,8 @@
 """Reassembly of a zoo: a stable partition, the optimum of the program, and what the networks reach.
 
 Networks made of parts are fine-tuned one by one, and so are the best anchor within the budget and random
-networks of the same parts, all on as many images. What is chosen sees the first half of the test images, what is
-reported the last half. Results are written as soon as they are there, and what is written is skipped. See
+networks of the same parts, all on as many images. What is chosen sees one half of the test images, what is
+reported the other. Results are written as soon as they are there, and what is written is skipped. See
 README.md beside this file.
 """
 

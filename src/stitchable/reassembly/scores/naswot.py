@@ -31,7 +31,7 @@ def naswot(module: nn.Module, batches: Sequence[Tensor]) -> float:
     Raises:
         StitchError: No images came, or the module has no such activation.
 
-    Source: Mellor, Turner, Storkey and Crowley 2021, equation 2.
+    Source: Mellor, Turner, Storkey and Crowley 2021.
     """
     if not batches:
         raise StitchError("NASWOT saw no images. Give at least one batch.")
