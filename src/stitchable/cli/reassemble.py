@@ -67,7 +67,7 @@ def run(words: Sequence[str]) -> None:
         on_note=None if as_json else console.print,
     )
     if as_json and first:
-        print(json.dumps(found.to_dict({})))
+        print(json.dumps(json.loads(folder.reassembly.read_text(encoding="utf-8"))))
     elif first:
         _print(found, config.reassembly.top)
         console.print(f"report   {report_run(folder)}\nrun      {folder.path}")

@@ -58,7 +58,7 @@ def search_assemblies(
     if few is not None and len(few) <= evaluations:
         found = {each: score(each) for each in few}
     else:
-        # An anchor that may not be chosen costs a generation nothing, but it must not be a parent.
+        # An anchor that may not be chosen takes a place in a generation, and never becomes a parent.
         found = search(
             Evolution(space, most, seed=seed, params=params),
             lambda proposed: [score(each) if allowed(each) else float("-inf") for each in proposed],
