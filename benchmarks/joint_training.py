@@ -32,7 +32,12 @@ from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
 from stitchable.space.space import StitchingSpace
 
-RECIPE = "recipes/cifar10_resnets.yaml"
+# What all arms have, unless they say otherwise.
+SHARED = (
+    "--space.stages [0,1,2] --space.sharing none --data.train ../shared/data/cifar10/train.parquet "
+    "--data.memory true --fit.images 2000 --train.batch_size 128 --train.lr 1e-4 --train.layer_lr 3e-3 "
+    "--train.label_smoothing 0 --train.augment crop_flip --train.autocast bfloat16"
+)
 FAMILIES = {"20, 56": (20, 56), "20, 32, 44, 56": (20, 32, 44, 56)}
 TEACHER = "--train.objective.teacher resnet56"
 # Uniform draws, half of the loss from the labels and half from the teacher's classes, as in DeiT;
@@ -111,12 +116,12 @@ def figures(rows: Sequence[CurveRow]) -> Figures:
 def configuration(
     words: str, *, family: str, epochs: int, test: Path, schedule: Path, seed: int
 ) -> RunConfig:
-    """The recipe with an arm's options, read as the command line reads them."""
+    """An arm's options, read as the command line reads them."""
     parser = command_parser("fit", "")
     add_run_config(parser)
     weights = "examples/cifar_resnets.py:resnet{0}@../shared/data/cifar10_resnets/resnet{0}.safetensors"
     anchors = ",".join(weights.format(depth) for depth in FAMILIES[family])
-    given = ["--config", RECIPE, "--anchors", anchors, *words.split(), "--data.val", str(test)]
+    given = ["--anchors", anchors, *SHARED.split(), *words.split(), "--data.val", str(test)]
     given += ["--train.sampler.file", str(schedule)] if "schedule" in words else []
     given += ["--train.epochs", str(epochs), "--sweep.autocast", "bfloat16", "--seed", str(seed)]
     arguments = parse(parser, given)

@@ -16,7 +16,8 @@ def partition_agreement(a: Partition, b: Partition) -> float:
     So partitions with other cuts, or another number of parts, can be compared.
 
     Returns:
-        1 for equal sets, about 0 for sets that have no more to do with each other than by chance.
+        1 for equal sets, however they are numbered; about 0 for sets that have no more to do with each other
+        than by chance.
 
     Raises:
         StitchError: They are not of the same anchors.
@@ -56,14 +57,15 @@ def adjusted_rand_index(labels: Sequence[Hashable], others: Sequence[Hashable]) 
         raise StitchError(f"Got {len(labels)} and {len(others)} labels; give one of each for every item.")
     rows, columns = (list(dict.fromkeys(each)) for each in (labels, others))
     table = np.zeros((len(rows), len(columns)), dtype=np.int64)
-    for label, other in zip(labels, others, strict=True):
-        table[rows.index(label), columns.index(other)] += 1
+    for row, column in zip(map(rows.index, labels), map(columns.index, others), strict=True):
+        table[row, column] += 1
 
     def pairs(counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
         return int((counts * (counts - 1) // 2).sum())
 
     together = pairs(table)
-    one, other_one = pairs(table.sum(1)), pairs(table.sum(0))
-    every = max(len(labels) * (len(labels) - 1) // 2, 1)
-    expected, most = one * other_one / every, (one + other_one) / 2
-    return 1.0 if most == expected else (together - expected) / (most - expected)
+    one, other = pairs(table.sum(1)), pairs(table.sum(0))
+    every = len(labels) * (len(labels) - 1) // 2
+    by_chance = one * other
+    most = every * (one + other) / 2
+    return 1.0 if most == by_chance else (every * together - by_chance) / (most - by_chance)

@@ -70,7 +70,7 @@ def climb(zoo: Zoo, state: State) -> tuple[State, list[Reals]]:
         Partitions that no single move or exchange makes better, and the scores ``(partitions,)`` at first
         and after each turn; they never fall.
 
-    Source: Yang et al. 2022 (DeRy), section 3.2; for the exchanges PAM, Kaufman and Rousseeuw 1990.
+    Source: Yang et al. 2022 (DeRy); for the exchanges PAM, Kaufman and Rousseeuw 1990.
     """
     medoids, history = state.medoids.copy(), [zoo.score(state)]
     state = State(state.cuts.copy(), medoids)

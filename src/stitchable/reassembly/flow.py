@@ -40,8 +40,8 @@ class Edge(NamedTuple):
 class Flow:
     """A graph whose paths from source to sink are the paths of a space.
 
-    Joints that cannot be taken twice in any order, as those of a reassembly, need the graph of cuts alone,
-    and a limit on their number. Otherwise there is a copy of it for every number of joints taken so far.
+    Where no way leads back to where it was, as in a reassembly, this is the graph of cuts, and the number
+    of joints is for the program to limit. Otherwise there is a copy of it for every number of joints taken.
 
     Args:
         space: Not a list.

@@ -44,7 +44,7 @@ class ReassemblyConfig:
     parts: int = 4
     epsilon: float = 0.2
     size: Size = "macs"
-    restarts: int = 50
+    restarts: int = 200
     order: Order = "cnn_first"
     positions: Positions = "own"
     measure: Measure = "cka"

@@ -19,7 +19,8 @@ Similarity = Mapping[tuple[Cut, Cut], float]
 class PartSimilarity:
     """Similarity of parts: that of the cuts they begin at plus that of the cuts they lead to.
 
-    Where two parts stand in their anchors, and whether these are the same, makes no difference.
+    Where two parts stand in their anchors, and whether these are the same, makes no difference. The first
+    part of an anchor begins at cut 0, behind its stem: all stems take the same images.
 
     Args:
         cuts: Those that parts may begin at or lead to.
@@ -32,7 +33,7 @@ class PartSimilarity:
     Raises:
         StitchError: The similarity of two cuts is missing or not finite.
 
-    Source: Yang et al. 2022 (DeRy), equation 2.
+    Source: Yang et al. 2022 (DeRy).
 
     Example:
         >>> alike = {(("a", 0), ("b", 0)): 0.9, (("a", 2), ("b", 3)): 0.5, (("a", 0), ("b", 3)): 0.1}

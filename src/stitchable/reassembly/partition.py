@@ -24,7 +24,7 @@ def partition_zoo(
     *,
     parts: int = 4,
     epsilon: float = 0.2,
-    restarts: int = 50,
+    restarts: int = 200,
     seed: int = 0,
     size: Size = "macs",
 ) -> Partition:
@@ -51,7 +51,7 @@ def partition_zoo(
         StitchError: Numbers out of range, an anchor with fewer blocks than parts, or a similarity that is
             missing.
 
-    Source: Yang et al. 2022 (DeRy), section 3.2.
+    Source: Yang et al. 2022 (DeRy).
     """
     if restarts < 1:
         raise StitchError(f"Got {restarts} restarts; at least 1 partition must be made.")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
@@ -20,7 +19,6 @@ LARGEST = 1e5
 """The largest number in an objective: HiGHS takes solutions that differ by 1e-6 for equal."""
 OPTIMAL, INFEASIBLE = 0, 2
 
-Reals = NDArray[np.float64]
 Row = Mapping[int, float]
 """Coefficients by variable."""
 
@@ -38,6 +36,9 @@ class PathProgram:
         params: Most params; ``None`` for no bound.
         macs: Most MACs; ``None`` for no bound.
         anchors: Whether anchors alone count.
+
+    Attributes:
+        rejected: How many solutions were not within the bounds when looked at again.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class PathProgram:
         self.space = space
         self.flow = Flow(space, scores)
         self._bounds = {"params": params, "macs": macs}
+        self.rejected = 0
         self._rows: list[tuple[Row, float, float]] = []
         self._excluded: list[tuple[Row, float, float]] = []
         self._score = {number: edge.score for number, edge in enumerate(self.flow.edges) if edge.score}
@@ -110,6 +112,8 @@ class PathProgram:
             cost = self.space.cost(stitch)
             if all(bound is None or getattr(cost, name) <= bound for name, bound in self._bounds.items()):
                 yield stitch
+            else:
+                self.rejected += 1
 
     def least(self, name: Literal["params", "macs"]) -> int | None:
         """The fewest of these that a path within the bounds has; ``None`` where there is no path."""

@@ -62,7 +62,7 @@ def best_assemblies(
     Raises:
         StitchError: Nothing is within the bounds; the least that can be reached is named.
 
-    Source: Yang et al. 2022 (DeRy), section 3.3, with scores that add up; solved by HiGHS (Huangfu and Hall
+    Source: Yang et al. 2022 (DeRy), with scores that add up; solved by HiGHS (Huangfu and Hall
     2018) as in `scipy.optimize.milp`.
     """
     if top < 1:

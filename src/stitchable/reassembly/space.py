@@ -45,18 +45,14 @@ def reassembly_space(
         StitchError: The partition is of other anchors, the sets leave no new network, or too many that
             would have to be listed.
 
-    Source: Yang et al. 2022 (DeRy), section 3.3.
+    Source: Yang et al. 2022 (DeRy).
     """
     for word, allowed in ((order, get_args(Order)), (positions, get_args(Positions))):
         if word not in allowed:
             raise StitchError(f"Got {word!r} for a reassembly space. {nearest(word, allowed)}")
+    _check_anchors(partition, outlines)
     anchors = sorted(outlines, key=lambda outline: outline.cost.macs)
     by_name = {outline.name: outline for outline in anchors}
-    if {name: each.depth for name, each in by_name.items()} != {n: c[-1] for n, c in partition.cuts.items()}:
-        raise StitchError(
-            f"The partition is of {', '.join(partition.cuts)}; got {', '.join(by_name)}, or anchors of other "
-            "depths. Make the partition of these anchors."
-        )
     slots = Slots(by_name, partition, order=order, positions=positions)
     space = StitchingSpace(anchors, _joints(slots), most_joints=partition.count - 1)
     if not space.joints:
@@ -74,6 +70,15 @@ def reassembly_space(
             "Use positions: own, or a smaller zoo."
         )
     return ListedSpace(space, (_stitch(parts) for parts in slots))
+
+
+def _check_anchors(partition: Partition, outlines: Sequence[Outline]) -> None:
+    cut = sorted(f"{name} with {cuts[-1]} blocks" for name, cuts in partition.cuts.items())
+    got = sorted(f"{each.name} with {each.depth} blocks" for each in outlines)
+    if cut != got:
+        raise StitchError(
+            f"The partition is of {', '.join(cut)}; got {', '.join(got)}. Partition these anchors."
+        )
 
 
 def _joints(slots: Slots) -> list[Joint]:

@@ -39,6 +39,7 @@ def write_report(
     stages: Mapping[str, Sequence[int]] | None = None,
     device: Sequence[DeviceCosts] = (),
     agreement: Agreement | None = None,
+    classes: Sequence[str] = (),
 ) -> None:
     """Write the curve as a page: headline, chart, path diagram and table, with no file or network beside.
 
@@ -57,6 +58,7 @@ def write_report(
         stages: Stage index of every block of each anchor, to group the blocks in the diagram.
         device: Costs on a device, under one condition or more; the first is drawn.
         agreement: How often stitches of the front answer alike, for the heat map; none without it.
+        classes: Their names, in the order of the logits; without them the worst class has its number.
 
     Raises:
         StitchError: ``rows`` is empty, ``chosen`` is not among them, or a stitch does not fit ``depths``.
@@ -96,6 +98,7 @@ def write_report(
         device=device_section(rows, device, positions),
         certainty=certainty(rows),
         heat=heat_map(agreement) if agreement else None,
+        classes=classes,
         colours=list(zip(LIGHT, DARK, strict=True)),
     )
     beside = path.with_name(path.name + ".partial")

@@ -67,6 +67,7 @@ def report_run(run: RunFolder, *, title: str | None = None, chosen: str | None =
         macs_note=CONVENTION,
         device=read_device_costs(run.profile) if run.profile.is_file() else (),
         agreement=alike,
+        classes=next((each["classes"] for each in network_config["anchors"] if each.get("classes")), ()),
     )
     draw_curve(rows, title=title, path=run.figures, fitted=fitted)
     return run.report

@@ -96,15 +96,3 @@ def merge_low_rank(network: StitchedNetwork) -> None:
     for layer in network.layers.values():
         if parametrize.is_parametrized(layer.projection):
             parametrize.remove_parametrizations(layer.projection, "weight", leave_parametrized=True)
-
-
-def plain_state(network: StitchedNetwork) -> dict[str, Tensor]:
-    """State dict of a network that is being trained, with plain weights for those that have an update.
-
-    A network without updates takes it. (A deep copy cannot be merged: torch keeps the weight as a property of
-    a class that copies share.)
-    """
-    state = {key: value for key, value in network.state_dict().items() if ".parametrizations." not in key}
-    for name, layer in network.layers.items():
-        state[f"layers.{name}.projection.weight"] = layer.projection.weight.detach()
-    return state

@@ -11,7 +11,7 @@ from stitchable.space.outline import Outline
 
 KINDS = {
     "cnn": FeatureSpec("map", 8, (4, 4)),
-    "vit": FeatureSpec("tokens", 6, (4, 4), prefix_tokens=1),
+    "vit": FeatureSpec("tokens", 6, (3, 3), prefix_tokens=1),
     "swin": FeatureSpec("map", 8, (4, 4), channels_last=True),
 }
 

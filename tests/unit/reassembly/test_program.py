@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from stitchable.cost.parts import PartCost
 from stitchable.errors import StitchError
 from stitchable.reassembly.parts import ModelPart, Partition
+from stitchable.reassembly.path_program import PathProgram
 from stitchable.reassembly.program import best_assemblies
 from stitchable.reassembly.space import reassembly_space
 from stitchable.space.best import PathScores, best_predicted
@@ -62,7 +63,7 @@ def quantile(space, share, cost):
     return values[int(share * (len(values) - 1))]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0, 1), st.floats(0, 1), st.booleans(), st.sampled_from([200, 10**9]))
 def test_the_best_reassemblies_are_those_of_the_list(zoo, seed, small, cheap, anchors, dearest):
     space = positions_space(zoo({"a": 3, "b": 5, "c": 4}, seed=seed, cheapest=1, dearest=dearest))
@@ -86,6 +87,22 @@ def test_paths_of_any_space_are_those_of_the_list(zoo, seed):
     for share in (0.1, 0.5):
         params, macs = quantile(space, share, "params"), quantile(space, 1 - share, "macs")
         check(space, scores_of(space, seed), params, macs, top=3)
+    program = PathProgram(space, scores_of(space, seed))
+    for cost in ("params", "macs"):
+        assert program.least(cost) == quantile(space, 0, cost)
+
+
+def test_params_that_paths_share_are_modelled(zoo):
+    """So few paths are looked at again: what the program takes to be within a bound is."""
+    outlines = zoo({"a": 3, "b": 3})
+    joints = [Joint("a", leave, "b", enter, "one") for leave in (1, 2, 3) for enter in (0, 1, 2)]
+    space = StitchingSpace(outlines, [*joints, Joint("b", 1, "a", 0, "back")], most_joints=2)
+    for share in (0.0, 0.3, 0.7):
+        bound = quantile(space, share, "params")
+        within = {stitch for stitch in space if space.cost(stitch).params <= bound}
+        program = PathProgram(space, scores_of(space, 0), params=bound)
+        assert set(program.best_first()) == within
+        assert program.rejected == 0
 
 
 def test_params_that_parts_share_count_once(zoo):

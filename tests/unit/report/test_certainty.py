@@ -77,6 +77,28 @@ def test_curves_without_statistics_have_no_panel(tmp_path: Path, make_rows: Make
     assert "front 96 %" in read
 
 
+def test_the_worst_class_has_its_name_where_one_is_known(tmp_path: Path, make_rows: MakeRows) -> None:
+    rows = [
+        replace(row, worst_class=number % 2, worst_class_top1=50.0)
+        for number, row in enumerate(measured(make_rows))
+    ]
+    options = {
+        "title": "t",
+        "fitted": None,
+        "depths": {"small": 12, "large": 12},
+        "facts": {},
+        "macs_note": "",
+    }
+    for classes, told, not_told in (
+        ((), ("class 0", "class 1"), ("cat",)),
+        (("cat", "<dog>"), ("cat", "&lt;dog&gt;"), ("class 0",)),
+    ):
+        write_report(tmp_path / "r.html", rows=rows, classes=classes, **options)
+        text = (tmp_path / "r.html").read_text(encoding="utf-8")
+        assert all(f"<small>{word}</small>" in text for word in told)
+        assert not any(f"<small>{word}</small>" in text for word in not_told)
+
+
 def test_a_worse_neighbour_is_called_so(make_rows: MakeRows) -> None:
     rows = [
         replace(row, gain=-1.0, gain_low=-1.5, gain_high=-0.5) if row.gain_p == 0.0004 else row
