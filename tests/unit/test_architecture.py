@@ -42,7 +42,7 @@ TABLE = {
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "menu": "errors units evaluation",
     "similarity": "errors feature ranks layers",
-    "prediction": "errors stitch modes space layers network initialization evaluation similarity",
+    "prediction": "errors stitch modes device space layers network initialization evaluation similarity",
     "search": "errors stitch space prediction",
     "reassembly": "errors stitch feature units modes cost space layers network similarity prediction search",
     "training": "errors stitch modes compiling device ranks space network paths data",
@@ -86,6 +86,7 @@ WITHOUT_TORCH = {
         "runs.folder",
     ),
     "menu",
+    *("similarity.pair", "similarity.rows", "similarity.views", "similarity.question"),
 }
 
 

@@ -36,7 +36,7 @@ def jackknife(
     """
     seen = int(sum(images))
     if seen < least:
-        raise StitchError(f"Similarity needs batches of at least {least} images; got {seen} of such.")
+        raise StitchError(f"Similarity needs at least {least} images, in batches of as many; got {seen}.")
     groups = [group for group, count in enumerate(images) if count]
     sizes = [int(images[group]) for group in groups]
     whole = values(None)

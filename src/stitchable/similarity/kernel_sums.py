@@ -42,7 +42,7 @@ class KernelSums:
 
     def update(self, rows: Mapping[Cut, Tensor], *, group: int) -> None:
         """Add a mini-batch ``(images, d)`` of every cut; one of fewer than four images is left out."""
-        images = len(rows[self.cuts[0]]) if self.cuts else 0
+        images = len(rows[self.cuts[0]])
         if images < LEAST_ROWS:
             return
         self.images[group] += images

@@ -70,11 +70,11 @@ class MomentSums:
             positions = meeting.prefix + meeting.grid[0] * meeting.grid[1]
             at_once = max(ROWS_AT_ONCE // positions, 1)
             for start in range(0, len(features[cuts[0]]), at_once):
-                some = {cut: features[cut][start : start + at_once].double() for cut in cuts}
-                self._add(meeting, {cut: self._rows(meeting, cut, x) for cut, x in some.items()}, group)
+                some = {cut: self._rows(meeting, cut, features[cut][start : start + at_once]) for cut in cuts}
+                self._add(meeting, some, group)
 
     def _rows(self, meeting: Meeting, cut: Cut, x: Tensor) -> Tensor:
-        rows = rows_on(x, self._specs[cut], grid=meeting.grid, prefix=meeting.prefix)
+        rows = rows_on(x.double(), self._specs[cut], grid=meeting.grid, prefix=meeting.prefix)
         if (meeting, cut) not in self._shift:
             self._shift[meeting, cut] = rows.mean(0)
         return rows - self._shift[meeting, cut]
@@ -137,11 +137,15 @@ class MomentSums:
                     f"{anchor}'s features at cut {number} are not finite. "
                     "Check the weights and the images' normalisation."
                 )
-        kept = [group for group in range(len(self.images)) if group != without]
         return CentredMoments(
             self.blocks,
             self._place,
             {view: shift.cpu() for view, shift in self._shift.items()},
-            [sums[kept].sum(0).cpu() for sums in self.sums],
+            [_left(sums, without).cpu() for sums in self.sums],
             self._specs,
         )
+
+
+def _left(sums: Tensor, without: int | None) -> Tensor:
+    """The sum over groups, but for one; no more than two groups' worth of memory."""
+    return sums.sum(0) if without is None else sums.sum(0) - sums[without]

@@ -133,12 +133,12 @@ class SimilaritySums:
         self._batches += 1
         some = {cut: features[cut].to(self._device) for cut in self.cuts}
         self._moments.update(some, group=group)
-        if self.question.rows == "flattened":
-            self._kernels.update({cut: x.flatten(1) for cut, x in some.items()}, group=group)
-        else:
-            self._kernels.update({cut: self._pooled(cut, x) for cut, x in some.items()}, group=group)
+        if self._kernels.cuts:
+            self._kernels.update({cut: self._per_image(cut, x) for cut, x in some.items()}, group=group)
 
-    def _pooled(self, cut: Cut, x: Tensor) -> Tensor:
+    def _per_image(self, cut: Cut, x: Tensor) -> Tensor:
+        if self.question.rows == "flattened":
+            return x.flatten(1)
         return rows_on(x.double(), self.question.specs[cut], grid=POOLED.grid, prefix=POOLED.prefix)
 
     def add(self, other: SimilaritySums) -> None:

@@ -57,5 +57,5 @@ def test_groups_without_images_are_left_alone():
     assert found[1:] == pytest.approx(jackknife_interval(3, [0, 2], [5, 5]))
     assert jackknife(values, [9.0, 3.0], least=4)["mean"] == (3, None, None)  # too few would remain
     assert jackknife(values, [9.0], least=4)["mean"] == (3, None, None)
-    with pytest.raises(StitchError, match="at least 4 images; got 3"):
+    with pytest.raises(StitchError, match=r"at least 4 images, .*got 3"):
         jackknife(values, [3.0], least=4)
