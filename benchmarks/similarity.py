@@ -78,7 +78,7 @@ class Setting:
         )
         with evaluating(self.network):
             for images, _ in loader:
-                yield cut_features(self.network, cuts, images)
+                yield cut_features(self.network.anchors, cuts, images)
 
     def sums(self, measures: Sequence[Measure], *, groups: int) -> SimilaritySums:
         """Of all pairs, and no images yet."""

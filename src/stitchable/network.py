@@ -247,12 +247,12 @@ def check_compatible(anchors: Sequence[Anchor]) -> None:
         StitchError: They differ; the message names the two anchors and what differs. Or one of them has
             another number of class names than of logits.
     """
-    for anchor in anchors:
-        if anchor.classes and len(anchor.classes) != anchor.class_count:
-            raise StitchError(
-                f"{anchor.name} has {len(anchor.classes)} class names for {anchor.class_count} logits. "
-                "Give one name per logit, or none."
-            )
+    check_same_images(anchors)
+    check_same_classes(anchors)
+
+
+def check_same_images(anchors: Sequence[Anchor]) -> None:
+    """Make sure that anchors take the same images. Raises as `check_compatible`."""
     for first, other in combinations(anchors, 2):
         reason = first.input_spec.mismatch(other.input_spec)
         if reason:
@@ -261,6 +261,17 @@ def check_compatible(anchors: Sequence[Anchor]) -> None:
                 "Join anchors that were trained on the same input, or let all take that of one "
                 f"(--inputs {other.name}): the others then convert their images."
             )
+
+
+def check_same_classes(anchors: Sequence[Anchor]) -> None:
+    """Make sure that anchors tell the same classes apart. Raises as `check_compatible`."""
+    for anchor in anchors:
+        if anchor.classes and len(anchor.classes) != anchor.class_count:
+            raise StitchError(
+                f"{anchor.name} has {len(anchor.classes)} class names for {anchor.class_count} logits. "
+                "Give one name per logit, or none."
+            )
+    for first, other in combinations(anchors, 2):
         if first.class_count != other.class_count:
             raise StitchError(
                 f"{first.name} tells {first.class_count} classes apart, {other.name} {other.class_count}. "

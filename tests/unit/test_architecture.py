@@ -42,13 +42,14 @@ TABLE = {
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "menu": "errors units evaluation",
     "similarity": "errors feature ranks layers",
-    "prediction": "errors stitch modes device space layers network initialization evaluation similarity",
+    "prediction": "errors stitch modes device ranks space layers network initialization evaluation "
+    "similarity",
     "search": "errors stitch space prediction",
     "reassembly": "errors stitch feature units modes cost space layers network similarity prediction search",
     "training": "errors stitch modes compiling device ranks space network paths data",
     "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
     "tracking": "errors stitch training nested",
-    "report": "errors stitch units evaluation",
+    "report": "errors stitch units space evaluation similarity prediction",
     "runs": "errors stitch feature nested units input_spec modes device ranks cost space anchors subnetwork "
     "network data initialization evaluation similarity prediction search reassembly training profiling "
     "tracking report stitchable",
@@ -69,6 +70,7 @@ WITHOUT_TORCH = {
     *("evaluation.paired", "evaluation.bootstrap", "evaluation.confidence", "evaluation.worst_class"),
     *("evaluation.agreement", "evaluation.curve_statistics", "evaluation.seeds"),
     *("prediction.additive", "prediction.features", "prediction.predict", "prediction.rank_correlation"),
+    *("prediction.tested_joint", "similarity.pair", "similarity.rows", "runs.similarity_options"),
     "search",
     *("reassembly.parts", "reassembly.part_similarity", "reassembly.even_cuts", "reassembly.climb"),
     *("reassembly.partition", "reassembly.agreement", "reassembly.slots", "reassembly.space"),

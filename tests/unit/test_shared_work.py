@@ -18,6 +18,8 @@ from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
 from stitchable.runs.correction import correct_classifiers
 from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
+from stitchable.runs.similarity_maps import similarity_maps
+from stitchable.runs.similarity_options import SimilarityOptions
 from stitchable.runs.sweep import sweep_run
 from stitchable.space.build import SpaceOptions
 
@@ -53,8 +55,10 @@ def fit_and_measure(ranks, folder):
         layers = exact.layers.state_dict() | {
             f"chosen.{key}": value for key, value in chosen.layers.state_dict().items()
         }
+        maps = similarity_maps(exact.anchors, batches, SimilarityOptions(groups=3), ranks=ranks)
         found[name] = {"fits": fits, "layers": layers, "tallies": tallies, "told": told}
         found[name]["made"] = made
+        found[name]["maps"] = maps
         found[name]["corrected"] = name == "resnets" and correct_classifiers(  # its features have BatchNorm
             network,
             lambda: images["fit"],
@@ -64,6 +68,15 @@ def fit_and_measure(ranks, folder):
         )
         found[name]["behind"] = network.behind.state_dict()
     torch.save(found, folder / f"{ranks.count}-{ranks.rank}.pt")
+
+
+def assert_same_maps(ours, theirs):
+    """The same images in the same groups, so values and intervals but for the order of sums."""
+    assert ours[1] == theirs[1] == sum(FIT)
+    for one, other in zip(ours[0], theirs[0], strict=True):
+        assert (one.front, one.end, one.measure) == (other.front, other.end, other.measure)
+        for a, b in zip(sum(one.cells, ()), sum(other.cells, ()), strict=True):
+            assert (a.value, a.low, a.high) == pytest.approx((b.value, b.low, b.high), abs=1e-8)
 
 
 @pytest.fixture
@@ -102,6 +115,7 @@ def test_any_number_of_processes_gives_the_same(given, in_processes):
                 for fit, exact in zip(each["fits"], expected["fits"], strict=True):
                     assert replace(fit, r2=0) == replace(exact, r2=0)
                     assert fit.r2 == pytest.approx(exact.r2, rel=1e-10)
+                assert_same_maps(each["maps"], expected["maps"])
                 made, chosen = each["made"].layers, expected["made"].layers
                 assert [(fit.ridge, fit.images) for fit in made] == [
                     (fit.ridge, fit.images) for fit in chosen

@@ -16,6 +16,7 @@ COMMANDS = {
     "info": "versions, devices and the families of models that can be stitched",
     "demo": "the whole job on handwritten digits, in under two minutes",
     "inspect": "blocks, features and costs of models, and what can be joined",
+    "similarity": "how alike models are cut by cut, the joints that follow, and what they reach",
     "finetune": "fit one model to your own classes and image size, before stitching",
     "space": "the stitches of some anchors with their costs",
     "fit": "join anchors and initialise the stitching layers: a new run",

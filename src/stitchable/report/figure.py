@@ -11,23 +11,15 @@ from stitchable.evaluation.curve import CurveRow
 from stitchable.report.axis import Axis, accuracy_axis, by_cost, cost_axis, cover, untrained
 from stitchable.report.labels import place_labels
 from stitchable.report.palette import anchor_colour
+from stitchable.report.style import FAINT, GRID, INK, MUTED, STYLE, check_formats, save_figure
 from stitchable.units import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _MUTED, _FAINT, _GRID = "#1c2430", "#8a94a3", "#d9a76a", "#e3e7ec"
 _INCHES = (7.2, 4.6)
 _PLOT = (450.0, 235.0)  # the axes' size in points, within a tenth
-_STYLE: dict[Any, Any] = {
-    "figure.constrained_layout.h_pad": 0.07,
-    "figure.constrained_layout.w_pad": 0.12,
-    "font.size": 10.0,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "stitchable",  # the same figure gives the same bytes
-    "text.parse_math": False,  # titles and names are text, dollars included
-}
 
 
 def draw_curve(
@@ -58,13 +50,10 @@ def draw_curve(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    paths = [path] if isinstance(path, Path) else list(path)
-    for target in paths:
-        if target.suffix not in (".svg", ".png"):
-            raise StitchError(f"Cannot draw {target.name!r}: give a name that ends in .svg or .png.")
+    paths = check_formats(path)
     if not rows:
         raise StitchError("Cannot draw a curve without rows. Measure some stitches first.")
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
@@ -79,9 +68,7 @@ def draw_curve(
         _stitches(axes, rows)
         _anchors(axes, rows, cost, accuracy)
         _legend(figure, axes, rows)
-        for target in paths:
-            metadata = {"Date": None} if target.suffix == ".svg" else None
-            figure.savefig(target, dpi=200, metadata=metadata, facecolor="white")
+        save_figure(figure, paths)
 
 
 def _frame(axes: Axes, cost: Axis, accuracy: Axis) -> None:
@@ -91,18 +78,18 @@ def _frame(axes: Axes, cost: Axis, accuracy: Axis) -> None:
     axes.set_yticks([value for value, _ in accuracy.ticks], [text for _, text in accuracy.ticks])
     axes.set_xlabel(cost.label)
     axes.set_ylabel(accuracy.label)
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_MUTED)
-    axes.tick_params(color=_GRID, labelcolor=_INK)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.tick_params(color=GRID, labelcolor=INK)
 
 
 def _budget(axes: Axes, budget: int) -> None:
-    axes.axvline(budget, color=_INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
+    axes.axvline(budget, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
     axes.annotate(
         f"budget {format_count(budget, 'MACs')}", (budget, 1), xycoords=("data", "axes fraction"),
-        xytext=(0, 4), textcoords="offset points", ha="center", fontsize=9, color=_INK,
+        xytext=(0, 4), textcoords="offset points", ha="center", fontsize=9, color=INK,
     )  # fmt: skip
 
 
@@ -110,25 +97,25 @@ def _untrained(axes: Axes, fitted: Sequence[CurveRow], accuracy: Axis) -> None:
     shown, hidden = untrained(accuracy, fitted)
     label = "before training, least squares only" + (f" ({hidden} lie below)" if hidden else "")
     x, y = [row.macs for row in shown], [row.top1 for row in shown]
-    axes.plot(x, y, "s", color=_FAINT, alpha=0.7, markersize=3.4, markeredgewidth=0, label=label, zorder=2)
+    axes.plot(x, y, "s", color=FAINT, alpha=0.7, markersize=3.4, markeredgewidth=0, label=label, zorder=2)
 
 
 def _stitches(axes: Axes, rows: Sequence[CurveRow]) -> None:
     others = [row for row in rows if not row.on_front and row.anchor is None]
     if others:
         x, y = [row.macs for row in others], [row.top1 for row in others]
-        axes.plot(x, y, "o", color=_MUTED, markersize=3.6, markeredgewidth=0, label="stitch", zorder=2.5)
+        axes.plot(x, y, "o", color=MUTED, markersize=3.6, markeredgewidth=0, label="stitch", zorder=2.5)
     front = [row for row in by_cost(rows) if row.on_front]
     if front:
         x, y = [row.macs for row in front], [row.top1 for row in front]
         low = [row.top1 - row.top1_low for row in front]
         high = [row.top1_high - row.top1 for row in front]
-        axes.errorbar(x, y, yerr=[low, high], fmt="none", ecolor=_INK, elinewidth=0.9, alpha=0.3, zorder=2.8)
+        axes.errorbar(x, y, yerr=[low, high], fmt="none", ecolor=INK, elinewidth=0.9, alpha=0.3, zorder=2.8)
         axes.plot(
             x,
             y,
             "o-",
-            color=_INK,
+            color=INK,
             markersize=4.6,
             linewidth=1.4,
             label="on the front, 95 % interval",
@@ -180,11 +167,11 @@ def _legend(figure: Figure, axes: Axes, rows: Sequence[CurveRow]) -> None:
     handles, labels = axes.get_legend_handles_labels()
     handles = list(handles)
     if any(row.anchor is not None for row in rows):
-        handles.append(Line2D([], [], color=_INK, marker="D", markersize=7, linestyle="none"))
+        handles.append(Line2D([], [], color=INK, marker="D", markersize=7, linestyle="none"))
         labels.append("anchor in the stitched network")
     if any(row.original_top1 is not None for row in rows):
         handles.append(
-            Line2D([], [], color=_INK, marker="D", markersize=7, markerfacecolor="none", linestyle="none")
+            Line2D([], [], color=INK, marker="D", markersize=7, markerfacecolor="none", linestyle="none")
         )
         labels.append("anchor alone, before joint training")
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)

@@ -14,6 +14,7 @@ from stitchable.errors import StitchError
 from stitchable.evaluation.curve import read_curve
 from stitchable.runs.config import InputConfig, RunConfig
 from stitchable.runs.folder import RunFolder
+from stitchable.runs.similarity_options import SimilarityOptions
 from stitchable.runs.zoo_config import ZooConfig
 from stitchable.training.options import FinetuneOptions
 
@@ -346,6 +347,11 @@ OPTIONS = {
     "search": {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "sweep."))),
         *("macs", "evaluations", "generation", "strategy", "format", "seed", "device", "trust_code"),
+    },
+    "similarity": {
+        *(key for key in keys(RunConfig()) if key.startswith("data.")),
+        *keys(SimilarityOptions()),
+        *("out", "overwrite", "inputs", "seed", "device", "trust_code"),
     },
     "pick": {"macs", "params", "format"},
     "seeds": {"format"},

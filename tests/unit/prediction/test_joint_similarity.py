@@ -18,7 +18,7 @@ def test_it_is_the_cka_of_what_the_joints_connect(kind, stitched_resnets, stitch
     for joint in network.space.joints:
         views = view_pair(network.space, joint)
         assert {view.grid for view in views} == {feature.grid for feature in network.space.features(joint)}
-        features = cut_features(network, {(view.anchor, view.cut) for view in views}, images)
+        features = cut_features(network.anchors, {(view.anchor, view.cut) for view in views}, images)
         rows = [
             rows_on(
                 features[view.anchor, view.cut],

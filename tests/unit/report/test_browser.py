@@ -21,6 +21,9 @@ from stitchable.evaluation.curve_statistics import with_statistics
 from stitchable.evaluation.outcomes import Outcomes
 from stitchable.report.certainty import spread_front
 from stitchable.report.page import write_report
+from stitchable.report.similarity_page import write_similarity_page
+from stitchable.report.similarity_result import SimilarityResult
+from stitchable.report.similarity_table import map_table
 
 MakeRows = Callable[..., list[CurveRow]]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -109,7 +112,8 @@ class Browser:
 
     def press(self, key: str, text: str = "") -> None:
         """Press a key as a user does."""
-        codes = {"Tab": 9, "Enter": 13}
+        codes = {"Tab": 9, "Enter": 13, "End": 35, "Home": 36}
+        codes |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
         kind = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key], "text": text}
         self.call("Input.dispatchKeyEvent", type="keyDown", **kind)
         self.call("Input.dispatchKeyEvent", type="keyUp", **kind)
@@ -213,3 +217,45 @@ def test_without_scripts_the_numbers_are_there(browser: Browser, page: Path) -> 
     for words in ("How sure is the front?", "What changes when switching", "points", "may be equal"):
         assert words in read
     assert "arrow keys" not in read
+
+
+@pytest.fixture
+def similarity_page(tmp_path: Path, similarity: SimilarityResult) -> Path:
+    write_similarity_page(tmp_path / "page.html", similarity, facts={"Images": "90 of digits:val"})
+    return tmp_path / "page.html"
+
+
+def test_maps_are_read_with_the_keyboard(
+    browser: Browser, similarity_page: Path, similarity: SimilarityResult
+) -> None:
+    for width in (400, 900):
+        browser.open(similarity_page, width=width, dark=width == 400)
+        assert browser.complaints() == []
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    here = "document.activeElement.dataset.t ?? ''"
+    for _ in range(20):
+        browser.press("Tab")
+        if browser.evaluate(here):
+            break
+    told = map_table(similarity.maps[0]).rows
+    assert browser.evaluate(here) == told[0].cells[0].told
+    for key, (row, column) in (
+        ("ArrowRight", (0, 1)),
+        ("ArrowDown", (1, 1)),
+        ("End", (1, 6)),
+        ("ArrowRight", (1, 6)),
+        ("ArrowUp", (0, 6)),
+        ("Home", (0, 0)),
+        ("ArrowLeft", (0, 0)),
+    ):
+        browser.press(key)
+        assert browser.evaluate(here) == told[row].cells[column].told
+        assert browser.evaluate("document.querySelector('.told').textContent") == told[row].cells[column].told
+    browser.press("ArrowDown")
+    browser.press("Tab")  # a map is one stop
+    assert browser.evaluate("document.activeElement.closest('table')?.className ?? ''") != "map"
+    assert browser.complaints() == []
+    browser.open(similarity_page, scripts=False)
+    read = browser.evaluate("document.body.innerText")
+    assert "press Tab" not in read
+    assert told[2].cells[3].text in read
