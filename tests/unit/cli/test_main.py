@@ -20,7 +20,7 @@ def process(*words, code=None):
 def test_the_commands_are_listed(run, words):
     assert run(*words) == USAGE + "\n"
     for name, text in COMMANDS.items():
-        assert f"  {name:<8} {text}" in USAGE
+        assert f"  {name:<10} {text}" in USAGE
 
 
 @pytest.mark.parametrize("name", COMMANDS)
