@@ -43,7 +43,19 @@ def test_the_whole_command(run, refused, digit_models, tmp_path):
         with Image.open(out / "maps" / f"{kind}_small_medium.png") as image:
             image.verify()
     assert "already holds similarities" in refused("similarity", *digit_models, *words)
-    alone = run("similarity", *digit_models, "--out", out, "--overwrite", *KEPT, *FEW, "--test", "none")
+    alone = run(
+        "similarity",
+        *digit_models,
+        "--out",
+        out,
+        "--overwrite",
+        *KEPT,
+        *FEW,
+        "--test",
+        "none",
+        "--measures",
+        "r2",
+    )
     assert "they do not tell which stitches are accurate" in alone
     assert "top-1" not in alone
 
