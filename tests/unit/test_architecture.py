@@ -42,20 +42,20 @@ TABLE = {
     "evaluation": "errors stitch units modes device ranks space anchors subnetwork network",
     "menu": "errors units evaluation",
     "similarity": "errors feature ranks layers",
-    "reassembly": "errors stitch feature cost space layers network similarity",
     "prediction": "errors stitch modes device ranks space layers network initialization evaluation "
     "similarity",
     "search": "errors stitch space prediction",
+    "reassembly": "errors stitch feature units modes cost space layers network similarity prediction search",
     "training": "errors stitch modes compiling device ranks space network paths data",
     "profiling": "errors stitch feature modes compiling space anchors layers subnetwork network evaluation",
     "tracking": "errors stitch training nested",
     "report": "errors stitch units space evaluation similarity prediction",
     "runs": "errors stitch feature nested units input_spec modes device ranks cost space anchors subnetwork "
-    "network data initialization evaluation similarity prediction search training profiling tracking report "
-    "stitchable",
+    "network data initialization evaluation similarity prediction search reassembly training profiling "
+    "tracking report stitchable",
     "demo": "errors stitch input_spec units anchors network evaluation menu training report runs",
-    "cli": "errors stitch units device ranks space anchors network evaluation menu prediction training "
-    "tracking report runs demo stitchable",
+    "cli": "errors stitch units device ranks space anchors network evaluation menu prediction reassembly "
+    "training tracking report runs demo stitchable",
     "__main__": "cli",
 }
 ALLOWED = {room: set(rooms.split()) for room, rooms in TABLE.items()}
@@ -75,7 +75,7 @@ WITHOUT_TORCH = {
     *("reassembly.parts", "reassembly.part_similarity", "reassembly.even_cuts", "reassembly.climb"),
     *("reassembly.partition", "reassembly.agreement", "reassembly.slots", "reassembly.space"),
     *("reassembly.flow", "reassembly.path_program", "reassembly.program", "reassembly.assembly_scores"),
-    "reassembly.options",
+    *("reassembly.options", "reassembly.ranking", "reassembly.search"),
     *(
         "data.augment",
         "training.options",
@@ -84,6 +84,7 @@ WITHOUT_TORCH = {
         "training.guard_options",
         "tracking.options",
         "runs.config",
+        "runs.zoo_config",
         "runs.folder",
     ),
     "menu",

@@ -89,6 +89,21 @@ def parse_with_run(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         raise StitchError(f"{run.config_file} does not fit this command: {error}") from None
 
 
+def parse_with_config(parser: ArgumentParser, name: str, words: Sequence[str]) -> Namespace:
+    """Parse the arguments of a command that takes a configuration file by its place; the words win over it.
+
+    Args:
+        parser: With ``--config`` and a positional argument for the file.
+        name: Of that argument.
+        words: Those of the command line.
+    """
+    try:
+        file = parser.parse_args(list(words))[name]
+    except ArgumentError as error:
+        raise StitchError(_one_line(parser, error)) from None
+    return parse(parser, ["--config", file, *words])
+
+
 def _stored_words(parser: ArgumentParser, run: RunFolder) -> list[str]:
     """A run's configuration as words of the command line, which are checked as those are."""
     stored = run.read_config()

@@ -20,6 +20,7 @@ COMMANDS = {
     "finetune": "fit one model to your own classes and image size, before stitching",
     "space": "the stitches of some anchors with their costs",
     "fit": "join anchors and initialise the stitching layers: a new run",
+    "reassemble": "new networks of the parts of a zoo, within bounds: a new run",
     "train": "train the joint network of a run",
     "sweep": "measure accuracy against cost for every stitch of a run",
     "profile": "measure latency and memory of a run's stitches on this device",

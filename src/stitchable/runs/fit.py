@@ -74,11 +74,35 @@ def load_anchors(texts: list[str], *, structure_only: bool = False, trust_code: 
     ]
 
 
+def prepared_anchors(
+    config: RunConfig, anchors: list[Anchor] | None = None, *, trust_code: bool = False
+) -> list[Anchor]:
+    """The anchors of a run: checked, and with the images that all are to take.
+
+    Args:
+        config: Its ``anchors`` are loaded where none are given, and take the images of its ``inputs``.
+        anchors: Anchors that are loaded already.
+        trust_code: Allow a saved anchor's own architecture file to run.
+
+    Raises:
+        StitchError: One of them is not what it says it is, or they do not go together.
+    """
+    if anchors is None:
+        anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
+    for anchor in anchors:
+        check_anchor(anchor)
+    if config.inputs is not None:
+        anchors = take_inputs_of(config.inputs, anchors)
+    check_compatible(anchors)  # says more of unlike anchors than their space can
+    return anchors
+
+
 def fit_run(
     run: RunFolder,
     config: RunConfig,
     anchors: list[Anchor] | None = None,
     *,
+    space: StitchingSpace | None = None,
     overwrite: bool = False,
     trust_code: bool = False,
 ) -> Fitted:
@@ -91,6 +115,8 @@ def fit_run(
         run: A new folder.
         config: Its ``anchors`` are loaded where none are given.
         anchors: Anchors that are loaded already.
+        space: The paths, where they do not follow from ``config``, which then says so; ``anchors`` are
+            those of it, as `prepared_anchors` gives them.
         overwrite: Replace the run that the folder holds.
         trust_code: Allow a saved anchor's own architecture file to run.
 
@@ -99,20 +125,19 @@ def fit_run(
     """
     with joined() as ranks:
         run.check_free(overwrite=overwrite)
-        if anchors is None:
-            anchors = load_anchors(config.anchor_texts, trust_code=trust_code)
-        for anchor in anchors:
-            check_anchor(anchor)
-        if config.inputs is not None:
-            anchors = take_inputs_of(config.inputs, anchors)
-        check_compatible(anchors)  # says more of unlike anchors than their space can
-        space, notes = make_space(anchors, config.space, config.prune)
+        notes: list[str] = []
+        if space is None or anchors is None:
+            anchors = prepared_anchors(config, anchors, trust_code=trust_code)
+        if space is None:
+            space, notes = make_space(anchors, config.space, config.prune)
+        else:
+            config = replace(config, space=SpaceOptions(rule="given"), prune=[])
         network = StitchedNetwork(anchors, space, seed=config.seed).to(ranks.device(config.device))
         notes += _conversions(network, config, ranks)
         layers: list[LayerFit] = []
         classifiers: list[ClassifierFit] = []
         if config.fit.initialization == "least_squares":
-            layers, classifiers, told = _fit(network, config, ranks)
+            layers, classifiers, told = fit_layers(network, config, ranks)
             notes += told
         ranks.wait()  # all have seen the folder as it was
         if ranks.first:
@@ -121,10 +146,19 @@ def fit_run(
     return Fitted(network, layers, notes, classifiers)
 
 
-def _fit(
+def fit_layers(
     network: StitchedNetwork, config: RunConfig, ranks: Ranks
 ) -> tuple[list[LayerFit], list[ClassifierFit], list[str]]:
-    """Solve for the layers, and for what is corrected behind them; what was chosen is told in lines."""
+    """Solve for the layers, and for what is corrected behind them; what was chosen is told in lines.
+
+    Args:
+        network: Its stitching layers are set.
+        config: Of how many ``train`` images, and how.
+        ranks: The processes that share the batches.
+
+    Raises:
+        StitchError: The images do not fit the anchors, or are too few.
+    """
     source = open_for(network, replace(config.data, memory=False), "train")  # few images are read
     options, images = config.fit, FitImages(source, network, config, ranks)
     if not isinstance(options.ridge, str) and not options.chooses:
@@ -192,6 +226,7 @@ def _forget(run: RunFolder) -> None:
         run.outcomes_fitted,
         run.profile,
         run.search,
+        run.reassembly,
         run.report,
         *run.figures,
     ):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from stitchable.anchors.anchor import Anchor
 from stitchable.data.image_source import ImageSource
 from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
@@ -69,7 +70,7 @@ class FitImages:
 
     Args:
         source: The training images.
-        network: Says how they are normalised.
+        network: Says how they are normalised; an anchor can as well.
         config: How many, in which order, and who reads them.
         ranks: Each takes every N-th batch.
 
@@ -81,7 +82,7 @@ class FitImages:
     """
 
     def __init__(
-        self, source: ImageSource, network: StitchedNetwork, config: RunConfig, ranks: Ranks
+        self, source: ImageSource, network: StitchedNetwork | Anchor, config: RunConfig, ranks: Ranks
     ) -> None:
         options, self._ranks = config.fit, ranks
         self._wanted = options.images_limit if isinstance(options.images, str) else options.images

@@ -24,7 +24,8 @@ class RunFolder:
     epoch, where one is kept; ``curve_fitted.jsonl`` and ``curve.jsonl`` the curve before and after training,
     ``outcomes_fitted.safetensors`` and ``outcomes.safetensors`` what every stitch answered on every image;
     ``sweeping/`` those of a sweep that is not done; ``profile.json`` latency and memory on this device;
-    ``search.jsonl`` what a search has measured.
+    ``search.jsonl`` what a search has measured; ``reassembly.json`` how a zoo was cut, and what
+    was made of its parts.
 
     Args:
         path: The folder; it need not exist.
@@ -52,6 +53,7 @@ class RunFolder:
         self.sweeping = self.path / "sweeping"
         self.profile = self.path / "profile.json"
         self.search = self.path / "search.jsonl"
+        self.reassembly = self.path / "reassembly.json"
         self.report = self.path / "report.html"
         self.figures = (self.path / "curve.svg", self.path / "curve.png")
 

@@ -33,10 +33,11 @@ class RandomSearch:
         space: Of any size.
         macs: Most MACs.
         seed: Of the draws.
+        params: Most params, where they are limited too.
     """
 
-    def __init__(self, space: StitchingSpace, macs: int, *, seed: int = 0) -> None:
-        self.space, self.macs, self.seed = space, macs, seed
+    def __init__(self, space: StitchingSpace, macs: int, *, seed: int = 0, params: int | None = None) -> None:
+        self.space, self.macs, self.params, self.seed = space, macs, params, seed
         self.band = CostBand(space, 0, macs)
 
     def __call__(self, measured: Measured, number: int) -> list[Stitch]:
@@ -54,9 +55,14 @@ class RandomSearch:
             if len(chosen) == number:
                 break
             stitch = make(attempt)
-            if stitch not in measured and self.space.cost(stitch).macs <= self.macs:
+            if stitch not in measured and self.allows(stitch):
                 chosen.setdefault(stitch)
         return list(chosen)
+
+    def allows(self, stitch: Stitch) -> bool:
+        """Whether a stitch of the space is within the budget."""
+        cost = self.space.cost(stitch)
+        return cost.macs <= self.macs and (self.params is None or cost.params <= self.params)
 
 
 class Evolution(RandomSearch):
@@ -68,14 +74,22 @@ class Evolution(RandomSearch):
         seed: Of the draws.
         population: How many of the last measured may have children; as many random stitches come first.
         rivals: How many of these are drawn for each child; the best of them is its parent.
+        params: Most params, where they are limited too.
 
     Source: Real, Aggarwal, Huang and Le 2019; here a generation is measured at a time.
     """
 
     def __init__(
-        self, space: StitchingSpace, macs: int, *, seed: int = 0, population: int = 30, rivals: int = 8
+        self,
+        space: StitchingSpace,
+        macs: int,
+        *,
+        seed: int = 0,
+        population: int = 30,
+        rivals: int = 8,
+        params: int | None = None,
     ) -> None:
-        super().__init__(space, macs, seed=seed)
+        super().__init__(space, macs, seed=seed, params=params)
         self.population, self.rivals = population, rivals
         self.mutation = Mutation(space)
 

@@ -15,7 +15,7 @@ from stitchable.space.rules import Pairs, climbing, descending, paired, unpaired
 from stitchable.space.space import StitchingSpace
 
 Direction = Literal["fast_to_slow", "slow_to_fast", "both"]
-Rule = Literal["auto", "two_way"]
+Rule = Literal["auto", "two_way", "given"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class SpaceOptions:
         sharing: ``"rule"`` lets the pairs of one window, or of one front block, share a stitching layer
             as the papers do; ``"none"`` gives every pair its own. A deployed stitch costs the same.
         rule: ``"auto"`` uses windows for equal depths and the nearest front block otherwise;
-            ``"two_way"`` is SN-Netv2's space of two anchors with up to two joints.
+            ``"two_way"`` is SN-Netv2's space of two anchors with up to two joints. ``"given"`` stands in
+            runs whose space was given and not built, as that of ``stitchable reassemble``: it is saved with
+            the network, and none of these options says what it is.
     """
 
     kernel: int = 2
@@ -64,11 +66,17 @@ def build_space(outlines: Sequence[Outline], options: SpaceOptions | None = None
     published tables: by stage, then by pair of anchors, then window by window.
 
     Raises:
-        StitchError: Fewer than two anchors, two of one name, or stages that are not there.
+        StitchError: Fewer than two anchors, two of one name, stages that are not there, or a space that was
+            given.
 
     Source: Pan et al. 2023, section 3.3; SN-Netv2 for ``two_way``.
     """
     options = options or SpaceOptions()
+    if options.rule == "given":
+        raise StitchError(
+            "space.rule 'given' stands for a space that is saved with its network and cannot be built again. "
+            "Use 'auto' or 'two_way', or make the network anew with 'stitchable reassemble'."
+        )
     anchors = sorted(outlines, key=lambda outline: outline.cost.macs)
     if len(anchors) < 2:
         raise StitchError(f"Got {len(anchors)} anchor. A stitching space needs at least two.")

@@ -15,6 +15,7 @@ from stitchable.evaluation.curve import read_curve
 from stitchable.runs.config import InputConfig, RunConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.similarity_options import SimilarityOptions
+from stitchable.runs.zoo_config import ZooConfig
 from stitchable.training.options import FinetuneOptions
 
 KEPT = ["--data.train", "digits:train", "--data.val", "digits:val", "--fit.images", "30"]
@@ -325,6 +326,11 @@ OPTIONS = {
     },
     "space": {*keys(RunConfig()), "config", "format", "limit", "trust_code"},
     "fit": {*keys(RunConfig()), "config", "run", "overwrite", "trust_code"},
+    "reassemble": {
+        *keys(ZooConfig()),
+        *("config", "params", "macs", "score", "top", "run", "overwrite", "format", "trust_code"),
+        "train",  # the section; without a value it goes on with training
+    },
     "train": {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "train."))),
         *("seed", "device", "trust_code", "overwrite", "resume"),

@@ -5,7 +5,7 @@ import pytest
 
 from stitchable.errors import StitchError
 from stitchable.reassembly import space as space_module
-from stitchable.reassembly.options import ZooOptions
+from stitchable.reassembly.options import ReassemblyConfig
 from stitchable.reassembly.parts import ModelPart, Partition
 from stitchable.reassembly.slots import is_transformer
 from stitchable.reassembly.space import reassembly_space
@@ -129,8 +129,8 @@ def test_what_makes_no_space_is_refused(zoo, monkeypatch):
         reassembly_space(outlines[:1], partition)
     with pytest.raises(StitchError, match="Got 'cnns'"):
         reassembly_space(outlines, partition, order="cnns")
-    with pytest.raises(StitchError, match=r"Unknown zoo\.positions 'set'"):
-        ZooOptions(positions="set")
+    with pytest.raises(StitchError, match=r"Unknown reassembly\.positions 'set'"):
+        ReassemblyConfig(positions="set")
     alone = zoo({"a": 6})
     with pytest.raises(StitchError, match="Nothing new can be made of the parts of a "):
         reassembly_space(alone, even_partition(alone, 3))
