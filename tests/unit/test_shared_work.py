@@ -1,12 +1,16 @@
 """Least squares and the sweep by several processes: real ones, over gloo, against a single one."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.run import parse_args
 
 from stitchable.errors import StitchError
 from stitchable.evaluation.sweep import tally
@@ -187,9 +191,20 @@ def test_the_command_under_torchrun(measured):
     run.curve_fitted.unlink()
     torchrun = ["torch.distributed.run", "--standalone", "--local-addr=localhost", "--nproc-per-node=2"]
     words = ["sweep", str(measured), "--sweep.images=70", "--sweep.batch_size=20", "--device=cpu"]
-    command = [sys.executable, "-m", *torchrun, "-m", "stitchable", *words]
+    command = [sys.executable, "-m", *torchrun, "-m", "--", "stitchable", *words]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("report ") == 1  # one process speaks
     assert run.report.is_file()
     assert run.curve_fitted.read_bytes() == alone
+
+
+def test_what_the_documentation_says_of_torchrun_is_what_torchrun_reads():
+    root = Path(__file__).parents[2]
+    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    lines = [line for page in pages for line in re.findall(r"^torchrun .*", page.read_text(), re.M)]
+    assert any("--run " in line for line in lines)
+    for line in lines:
+        read = parse_args(shlex.split(line)[1:])
+        assert read.module
+        assert [read.training_script, *read.training_script_args] == shlex.split(line.split(" -- ")[1])
