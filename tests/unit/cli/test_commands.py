@@ -172,7 +172,7 @@ def test_configurations_that_do_not_read(fit, digit_models, tmp_path):
     [
         (["--space.kernl", 3], "Unknown argument '--space.kernl'. Nearest: --space.kernel"),
         (["--space.kernel", 0], "Got kernel 0, stride 1, joints 1"),
-        (["--space.rule", "three_way"], "expected one of ['auto', 'two_way']"),
+        (["--space.rule", "three_way"], "expected one of ['auto', 'two_way', 'given']"),
         (["--space.stages", "[4]"], "Got stage 4; small can be left for medium in stage 0"),
         (["--prune", "[dearr]"], "expected one of"),
         (["--device", "abacus"], "No device 'abacus' here"),
