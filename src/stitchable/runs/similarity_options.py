@@ -18,12 +18,12 @@ class SimilarityOptions:
 
     Attributes:
         images: Held-out images that the similarities are measured on, at most.
-        rows: What counts as one observation. ``"pooled"``: an image, its feature averaged over the positions.
-            ``"pixels"``: a position, on the smaller of the two grids. ``"flattened"``: an image, all its
-            positions side by side. Only pooled rows are independent of each other and few numbers wide.
+        rows: What counts as one observation. ``"pixels"``: a position, on the smaller of the two grids, as
+            stitching layers see them. ``"pooled"``: an image, its feature averaged over the positions.
+            ``"flattened"``: an image, all its positions side by side.
         measures: Which ones, separated by commas: ``cka``, ``cka_biased``, ``cka_minibatch``, ``rbf_cka``,
             ``cca``, ``svcca``, ``pwcca``, ``procrustes``, ``r2``. The first one chooses the joints. ``None``
-            takes ``cka,r2``, or ``cka_minibatch`` for flattened rows.
+            takes ``r2,cka``, or ``cka_minibatch`` for flattened rows.
         groups: Groups of images that are left out in turn for the 95 % intervals; 0 gives none.
         batch_size: Images per forward pass, and in a mini-batch of ``cka_minibatch``.
         within: Compare every anchor with itself too.
@@ -36,7 +36,7 @@ class SimilarityOptions:
     """
 
     images: int = 2000
-    rows: Rows = "pooled"
+    rows: Rows = "pixels"
     measures: str | None = None
     groups: int = 10
     batch_size: int = 50
@@ -63,10 +63,10 @@ class SimilarityOptions:
             StitchError: One is unknown.
 
         Example:
-            >>> SimilarityOptions(measures="r2, cka,r2").measure_list
-            ('r2', 'cka')
+            >>> SimilarityOptions(measures="cka, r2,cka").measure_list
+            ('cka', 'r2')
         """
-        usual = "cka_minibatch" if self.rows == "flattened" else "cka,r2"
+        usual = "cka_minibatch" if self.rows == "flattened" else "r2,cka"
         given = usual if self.measures is None else self.measures
         words = dict.fromkeys(word.strip() for word in given.split(",") if word.strip())
         for word in words:

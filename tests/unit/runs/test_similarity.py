@@ -20,7 +20,9 @@ from stitchable.runs.similarity_options import SimilarityOptions
 from stitchable.runs.sweep import sweep_run
 from stitchable.space.build import SpaceOptions
 
-FEW = SimilarityOptions(images=90, batch_size=30, groups=3, fit_images=60, test_images=40)
+FEW = SimilarityOptions(
+    images=90, rows="pooled", measures="cka,r2", batch_size=30, groups=3, fit_images=60, test_images=40
+)
 
 ALL = replace(FEW, test="all", fit_images=10_000)
 
@@ -143,4 +145,4 @@ def test_the_options_have_ranges():
         with pytest.raises(StitchError, match=f"^{re.escape(message)}"):
             SimilarityOptions(**change)
     assert SimilarityOptions(rows="flattened").measure_list == ("cka_minibatch",)
-    assert SimilarityOptions().measure_list == ("cka", "r2")
+    assert SimilarityOptions().measure_list == ("r2", "cka")

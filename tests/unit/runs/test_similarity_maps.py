@@ -9,7 +9,7 @@ from stitchable.modes import evaluating
 from stitchable.runs.similarity_maps import choose_joints, similarity_at, similarity_maps
 from stitchable.runs.similarity_options import SimilarityOptions
 
-OPTIONS = SimilarityOptions(batch_size=20, groups=3, within=True)
+OPTIONS = SimilarityOptions(rows="pooled", measures="cka,r2", batch_size=20, groups=3, within=True)
 
 
 @pytest.fixture(scope="module")
