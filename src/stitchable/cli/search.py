@@ -15,7 +15,7 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--evaluations", type=int, default=200, help="How many stitches to measure.")
     parser.add_argument("--generation", type=int, default=20, help="How many at a time.")
     parser.add_argument(
-        "--strategy", choices=["random", "evolution", "guided"], default="guided", help="How to search."
+        "--strategy", choices=["random", "evolution", "guided"], default="evolution", help="How to search."
     )
     parser.add_argument("--format", choices=["table", "json"], default="table", help="How to print it.")
     add_sections(parser, "data", "sweep")

@@ -46,7 +46,7 @@ class SearchOptions:
     macs: int
     evaluations: int = 200
     generation: int = 20
-    strategy: Literal["random", "evolution", "guided"] = "guided"
+    strategy: Literal["random", "evolution", "guided"] = "evolution"
     seed: int = 0
 
     def __post_init__(self) -> None:
