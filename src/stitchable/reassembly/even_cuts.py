@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stitchable.errors import StitchError
+from stitchable.reassembly.parts import Size
 from stitchable.space.draw import uniform_index
 from stitchable.space.outline import Outline
 
-Size = Literal["macs", "params", "blocks"]
-"""What the size of a part is. Stems and heads do not count: no cut can move them."""
 ROUNDING = 1e-9
 
 

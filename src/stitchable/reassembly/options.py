@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stitchable.errors import StitchError, check_choices
-from stitchable.reassembly.even_cuts import Size
+from stitchable.reassembly.parts import Size
 from stitchable.reassembly.slots import Order, Positions
 from stitchable.similarity.pair import Measure
 from stitchable.units import parse_count

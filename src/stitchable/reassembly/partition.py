@@ -11,9 +11,9 @@ import numpy as np
 
 from stitchable.errors import StitchError, nearest
 from stitchable.reassembly.climb import State, Zoo, climb
-from stitchable.reassembly.even_cuts import EvenCuts, Size
+from stitchable.reassembly.even_cuts import EvenCuts
 from stitchable.reassembly.part_similarity import PartSimilarity, Similarity
-from stitchable.reassembly.parts import ModelPart, Partition
+from stitchable.reassembly.parts import ModelPart, Partition, Size
 from stitchable.space.draw import distinct, uniform_index
 from stitchable.space.outline import Outline
 

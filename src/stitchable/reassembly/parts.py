@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 from stitchable.errors import StitchError
 from stitchable.feature import Cut
+
+Size = Literal["macs", "params", "blocks"]
+"""What the size of a part is. Stems and heads do not count: no cut can move them."""
 
 
 @dataclass(frozen=True, order=True)

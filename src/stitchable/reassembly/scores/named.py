@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from stitchable.errors import StitchError, nearest
 from stitchable.reassembly.scores.grad_norm import grad_norm
 from stitchable.reassembly.scores.jacov import jacov
 from stitchable.reassembly.scores.naswot import naswot
@@ -23,14 +22,3 @@ SCORES: dict[str, Score] = {
     "grad_norm": grad_norm,
     "jacov": lambda module, batches, targets: jacov(module, batches),
 }
-
-
-def score_named(name: str) -> Score:
-    """A training-free score.
-
-    Raises:
-        StitchError: There is none of the name.
-    """
-    if name not in SCORES:
-        raise StitchError(f"Unknown score {name!r}. {nearest(name, SCORES)}")
-    return SCORES[name]

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from stitchable.errors import StitchError
+from stitchable.reassembly.options import ReassemblyConfig
 from stitchable.reassembly.scores.grad_norm import grad_norm
 from stitchable.reassembly.scores.jacov import SMALL, jacov
-from stitchable.reassembly.scores.named import SCORES, score_named
+from stitchable.reassembly.scores.named import SCORES
 from stitchable.reassembly.scores.naswot import naswot, sign_kernel
 from stitchable.reassembly.scores.snip import snip
 from stitchable.reassembly.scores.synflow import synflow
@@ -187,7 +188,7 @@ def test_nothing_of_a_stitch_changes(request, labelled, family, name):
     draws = torch.random.get_rng_state()
     images, labels = zip(*labelled(2, 6, side=side), strict=True)
 
-    first, again = (score_named(name)(sub, images, labels) for _ in range(2))
+    first, again = (SCORES[name](sub, images, labels) for _ in range(2))
     assert first == again
     assert math.isfinite(first)
     assert all(torch.equal(before[key], value) for key, value in sub.state_dict().items())
@@ -198,15 +199,15 @@ def test_nothing_of_a_stitch_changes(request, labelled, family, name):
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in parts)
     assert torch.equal(torch.random.get_rng_state(), draws)
     with torch.no_grad():  # nor does it matter where it is asked
-        assert score_named(name)(sub, images, labels) == first
+        assert SCORES[name](sub, images, labels) == first
 
 
 def test_what_cannot_be_scored_is_refused(linear, plain, batches, targets):
-    with pytest.raises(StitchError, match=r"Unknown score 'naswit'\. Nearest: naswot"):
-        score_named("naswit")
+    with pytest.raises(StitchError, match=r"Unknown reassembly.score 'naswit'\\. Nearest: naswot"):
+        ReassemblyConfig(score="naswit")
     for name in ("naswot", "jacov", "synflow", "snip"):
         with pytest.raises(StitchError, match=r"no images|batches of two|one batch|a label each"):
-            score_named(name)(linear, [], [])
+            SCORES[name](linear, [], [])
     with pytest.raises(StitchError, match="no activation such as ReLU"):
         naswot(linear, batches)
     with pytest.raises(StitchError, match="a label each"):
