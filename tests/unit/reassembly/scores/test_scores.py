@@ -203,7 +203,7 @@ def test_nothing_of_a_stitch_changes(request, labelled, family, name):
 
 
 def test_what_cannot_be_scored_is_refused(linear, plain, batches, targets):
-    with pytest.raises(StitchError, match=r"Unknown reassembly.score 'naswit'\\. Nearest: naswot"):
+    with pytest.raises(StitchError, match=r"Unknown reassembly\.score 'naswit'\. Nearest: naswot"):
         ReassemblyConfig(score="naswit")
     for name in ("naswot", "jacov", "synflow", "snip"):
         with pytest.raises(StitchError, match=r"no images|batches of two|one batch|a label each"):
