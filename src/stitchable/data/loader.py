@@ -24,7 +24,7 @@ from stitchable.input_spec import InputSpec
 
 
 class ImageLoader:
-    """Batches of (images, labels) from a ``DataLoader`` whose workers' mistakes arrive as plain `StitchError`.
+    """Batches of (images, labels) of a ``DataLoader``, whose workers' mistakes arrive as plain `StitchError`.
 
     An exception that crosses from a worker comes with its trace in its message; here the worker hands
     over the error as its batch, and it is raised on this side as it was. So are images counted that did
