@@ -70,7 +70,9 @@ def pairs_of_calls(network: StitchedNetwork, batch: int) -> dict[str, tuple[Call
     return calls
 
 
-def compare(ours: Call, theirs: Call, options: argparse.Namespace) -> dict[str, Any]:
+def compare(
+    ours: Callable[[], object], theirs: Callable[[], object], options: argparse.Namespace
+) -> dict[str, Any]:
     """Ratio of two calls' times from blocks in the order A B B A, then B A A B, and so on.
 
     Each of the four is as many calls as fill ``options.block_ms``. A block gives one ratio; the order
@@ -100,7 +102,7 @@ def compare(ours: Call, theirs: Call, options: argparse.Namespace) -> dict[str, 
     }
 
 
-def seconds(call: Call, number: int) -> float:
+def seconds(call: Callable[[], object], number: int) -> float:
     """Wall-clock seconds of some calls."""
     start = time.perf_counter()
     for _ in range(number):
