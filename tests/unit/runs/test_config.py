@@ -16,6 +16,7 @@ from stitchable.training.options import TrainOptions
         (FitConfig, {"images": 0}, r"fit\.images 0"),
         (FitConfig, {"batch_size": 0}, r"fit\.batch_size 0"),
         (FitConfig, {"ridge": -1e-9}, r"fit\.ridge -1e-09"),
+        (FitConfig, {"ridge": float("nan")}, r"fit\.ridge nan; it must be at least 0"),
         (FitConfig, {"images": "all"}, r"fit\.images all; it must be at least 1 or 'auto'"),
         (FitConfig, {"ridge": "best"}, r"fit\.ridge best; it must be at least 0 or 'auto'"),
         (FitConfig, {"images_limit": 0}, r"fit\.images_limit 0; it must be at least 1\."),
