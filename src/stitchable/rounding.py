@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_RANK = 1e-13  # float32 features tell no directions apart whose sums of squares differ by more
+_RANK = 1e-13  # of sums of squares: float32 features tell no more directions apart
 _CONSTANT = 1e-12  # what varies by less than this share of its mean is constant
 
 

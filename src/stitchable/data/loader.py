@@ -31,7 +31,7 @@ class ImageLoader:
     not read; a batch that has no other is left out.
 
     Args:
-        dataset: Gives a batch of samples, or the error, for each list of indices.
+        dataset: Gives a `Batch`, or the error, for each list of items.
         skipped: Where images that did not read are counted.
         empty: Give a batch of no images instead of leaving it out.
         options: Of the ``DataLoader``.
