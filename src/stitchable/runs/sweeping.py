@@ -67,7 +67,8 @@ class Sweeping:
             if not self._written:
                 (self._folder / IDENTITY).write_text(json.dumps(self._identity) + "\n", encoding="utf-8")
             path = self._path(self._written)
-            save_file(_joined(self._waiting), path.with_suffix(".partial"))
+            with writing(path):
+                save_file(_joined(self._waiting), path.with_suffix(".partial"))
             path.with_suffix(".partial").replace(path)
             self._written += len(self._waiting)
             self._waiting = []
