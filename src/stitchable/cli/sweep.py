@@ -18,6 +18,9 @@ def run(words: Sequence[str]) -> None:
     add_sections(parser, "data", "sweep")
     add_trust_code(parser)
     parser.add_argument(
+        "--overwrite", action="store_true", help="Replace a curve of more stitches or of more images."
+    )
+    parser.add_argument(
         "--weights",
         choices=["auto", "fitted", "trained"],
         default="auto",
@@ -50,6 +53,7 @@ def run(words: Sequence[str]) -> None:
             weights=arguments.weights,
             seed=arguments.seed,
             device=arguments.device,
+            overwrite=arguments.overwrite,
             trust_code=arguments.trust_code,
             on_start=lambda stitches, images: bar.update(
                 task, total=images, description=f"{stitches} stitches"

@@ -14,6 +14,7 @@ from stitchable.runs.folder import RunFolder
 from stitchable.space.prune import sample_members
 from stitchable.stitch import Stitch
 from stitchable.training.options import TrainOptions
+from stitchable.training.tuning import plain_layers
 
 STITCHES = 8
 
@@ -87,7 +88,8 @@ class Probe:
 
     def keep(self, loss: float) -> None:
         """Write the network as it is into ``best/``, with its loss in ``probe.json``."""
-        self.network.save_pretrained(self.run.best)
+        with plain_layers(self.network):
+            self.network.save_pretrained(self.run.best)
         told = {"loss": loss, "images": min(self.images, len(self.source))}
         text = json.dumps({**told, "stitches": [str(stitch) for stitch in self.stitches]}, indent=1)
         (self.run.best / "probe.json").write_text(f"{text}\n", encoding="utf-8")

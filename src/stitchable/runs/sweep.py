@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Literal
 
 from stitchable.anchors.store import WEIGHTS
 from stitchable.errors import StitchError
-from stitchable.evaluation.curve import CurveRow, write_curve
+from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
 from stitchable.evaluation.outcomes import Outcomes, write_outcomes
 from stitchable.evaluation.trie import Trie
 from stitchable.modes import evaluating
@@ -26,6 +27,7 @@ from stitchable.stitch import Stitch
 from stitchable.training.checkpoint import digest_file
 
 Weights = Literal["auto", "fitted", "trained"]
+PART = ("images", "stitches", "target")  # options that say how much of a run one sweep measures
 
 
 def sweep_run(
@@ -36,6 +38,7 @@ def sweep_run(
     weights: Weights = "auto",
     seed: int = 0,
     device: str = "auto",
+    overwrite: bool = False,
     trust_code: bool = False,
     on_start: Callable[[int, int], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
@@ -47,7 +50,8 @@ def sweep_run(
     ``outcomes_fitted.safetensors``, up to `stitchable.evaluation.answers.MOST_KEPT` answers. A sweep that was
     cut off goes on where it was, as long as nothing has changed that decides the answers.
 
-    The configuration of the run takes over what was measured on, so that the report can say it.
+    The configuration of the run takes over what was measured on, and how. How much of it is a matter of this
+    sweep: the next one measures all again, or what the run's recipe says.
 
     Under ``torchrun`` all its processes share the batches of images, see `stitchable.ranks.joined`; the first
     one alone writes and calls back. The curve does not depend on their number, to the last digit where a
@@ -61,13 +65,15 @@ def sweep_run(
         weights: Which network; ``"auto"`` takes the trained one where there is one.
         seed: Of the draw, where only some stitches are measured.
         device: See `Ranks.device`.
+        overwrite: Replace a curve of more stitches, or of more images.
         trust_code: Allow the folder's own architecture files to run.
         on_start: Called with the number of stitches and images.
         on_batch: Called with the number of images after each batch, those of an earlier go included.
         on_note: Called with a line that is worth reading.
 
     Raises:
-        StitchError: The run or its network is missing, or the images do not fit.
+        StitchError: The run or its network is missing, the images do not fit, or the curve that is there
+            would lose stitches or images.
     """
     run.require()
     if weights == "trained" and not run.is_trained:
@@ -86,6 +92,8 @@ def sweep_run(
         if decided.memory:
             decided = _within(decided.memory, decided, network, stitches)
         plan = SweepPlan(network, source, stitches, data=data, options=decided, seed=seed, ranks=ranks)
+        if not overwrite:
+            _refuse_to_lose(run.curve if trained else run.curve_fitted, plan)
         # The anchors as they came, on the same images: what joint training did to them.
         fitted = None
         if trained:
@@ -100,11 +108,34 @@ def sweep_run(
         if ranks.first:
             _write(run, rows, outcomes, trained=trained)
             config = run.read_config()
-            changed = {"data": {**config["data"], "val": data.val}, "sweep": asdict(options)}
+            part = {name: each for name, each in config["sweep"].items() if name in PART}
+            changed = {"data": {**config["data"], "val": data.val}, "sweep": {**asdict(options), **part}}
             run.write_config({**config, **changed})
             sweeping.remove()
         ranks.wait()
     return rows
+
+
+def _refuse_to_lose(file: Path, plan: SweepPlan) -> None:
+    """A curve may have taken hours: it makes room unasked for one that measures as much and no less.
+
+    Raises:
+        StitchError: The curve has a stitch that is not in the plan, or saw more images.
+    """
+    try:
+        rows = read_curve(file)
+    except StitchError:  # there is none, or it is broken
+        return
+    images = [row.images for row in rows]
+    raced = min(images) < max(images)
+    fewer = not {row.stitch for row in rows} <= set(map(str, plan.stitches))
+    if fewer or plan.images < max(images) or (plan.races and not raced):
+        how = " in a race" if plan.races else ""
+        raise StitchError(
+            f"{file} has {len(rows)} stitches on {max(images):,} images; this sweep measures "
+            f"{len(plan.stitches)} on {plan.images:,}{how}. Pass --overwrite to replace it, or sweep a copy "
+            "of the run."
+        )
 
 
 def _within(

@@ -20,7 +20,6 @@ from stitchable.tracking.options import TrackOptions
 from stitchable.tracking.tracking import Tracking
 from stitchable.training.anchor_drop import AnchorDropError, GuardRecord
 from stitchable.training.checkpoint import checkpoints, remove_checkpoints
-from stitchable.training.interpolation import interpolate
 from stitchable.training.interrupt import signals_as_wish
 from stitchable.training.loop import StepRecord, TrainSummary
 from stitchable.training.options import TrainOptions
@@ -149,10 +148,6 @@ def _train(
     if not ranks.first:
         ranks.wait()  # until the first one has put everything away
         return summary
-    if options.interpolation < 1:
-        fitted = StitchedNetwork.from_pretrained(run.fitted, trust_code=trust_code)
-        for name, anchor in network.anchors.items():
-            interpolate(anchor, fitted.anchors[name], options.interpolation)
     network.save_pretrained(run.network)
     # From here on nothing is lost: cut off now, it goes on from the last checkpoint, after all steps.
     run.train_summary_file.write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -47,14 +46,7 @@ class Average:
         for name, parameter in self._own.items():
             parameter.copy_(self.tensors[name])
 
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The average as the module's parameters, for a while."""
-        before = {name: each.detach().clone() for name, each in self._own.items()}
-        self.give()
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for name, parameter in self._own.items():
-                    parameter.copy_(before[name])
+    @property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """The module's own, which `give` changes."""
+        return tuple(self._own.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ HIGHEST = 4  # how often the pressure on an anchor may rise
 MOST = 0.5  # share of the steps that all anchors together may get
 _PARTS = 2**53
 
+AsSaved = Callable[[], AbstractContextManager[None]]
+
 
 @dataclass
 class _State:
@@ -27,7 +30,6 @@ class _State:
     images: int = 0
     originals: dict[str, int] = field(default_factory=dict)
     levels: dict[str, int] = field(default_factory=dict)
-    measured_at: int = 0
 
 
 class AnchorGuard:
@@ -60,41 +62,56 @@ class AnchorGuard:
         self.ranks = ranks
         self.records: dict[str, GuardRecord] = {}
         self._state = _State()
+        self._as_saved: AsSaved = nullcontext
         self._kept: dict[str, Tensor] = {}
+        self._kept_at = 0
 
-    def begin(self, network: StitchedNetwork) -> None:
+    def begin(self, network: StitchedNetwork, *, steps: int = 0, as_saved: AsSaved = nullcontext) -> None:
         """Measure the originals, which the anchors are before the first step.
 
         Nothing is measured where `load_state_dict` brought the originals' numbers; the network as it comes is
         then the one that is kept.
 
+        Args:
+            network: Modes are restored.
+            steps: Taken so far, by an earlier process.
+            as_saved: Makes the network's weights, for a while, those that would be saved: they are what is
+                measured and kept.
+
         Raises:
             StitchError: There are no images.
         """
+        self._as_saved = as_saved
         if not self._state.originals:
             self._state.originals, self._state.images = count_right(network, self.images(), ranks=self.ranks)
             self._state.levels = dict.fromkeys(network.anchors, 0)
-        self._keep(network)
+        with as_saved():
+            self._keep(network, steps)
 
-    def after_step(self, network: StitchedNetwork, step: int) -> None:
+    def after_step(self, network: StitchedNetwork, steps: int) -> None:
         """Measure where it is time.
 
         Args:
             network: Modes are restored.
-            step: The step that was just taken, counted from 0.
+            steps: Taken so far.
 
         Raises:
             AnchorDropError: An anchor is above the limit and the options say to stop. The network then holds
                 the weights of the last measurement within the limit.
         """
-        if (step + 1) % self.options.every == 0:
-            self.measure(network, step + 1)
+        if steps % self.options.every == 0:
+            self.measure(network, steps)
 
     def measure(self, network: StitchedNetwork, steps: int) -> None:
         """Measure now, after so many steps. Raises as `after_step` does."""
         state, limit = self._state, self.options.limit
-        right, _ = count_right(network, self.images(), ranks=self.ranks)
-        drops = {name: 100 * (state.originals[name] - right[name]) / state.images for name in right}
+        with self._as_saved():
+            right, _ = count_right(network, self.images(), ranks=self.ranks)
+            drops = {name: 100 * (state.originals[name] - right[name]) / state.images for name in right}
+            worst = max(drops, key=lambda name: drops[name])
+            stops = limit is not None and self.options.stop and drops[worst] > limit
+            if not stops:
+                self._keep(network, steps)
         for name, drop in drops.items():
             if limit is not None and self.options.steers:
                 rise = int(drop > limit) - int(drop <= limit / 2)
@@ -105,16 +122,13 @@ class AnchorGuard:
             )
             if self.on_record:
                 self.on_record(self.records[name])
-        worst = max(drops, key=lambda name: drops[name])
-        if limit is not None and self.options.stop and drops[worst] > limit:
+        if stops:
             network.load_state_dict(self._kept)
             raise AnchorDropError(
                 f"Anchor {worst} lost {drops[worst]:.2f} points after {steps} steps; train.guard.limit is "
-                f"{limit}. The network is that after {state.measured_at} steps. Lower train.lr, or let the "
+                f"{limit}. The network is that after {self._kept_at} steps. Lower train.lr, or let the "
                 "guard steer with train.guard.stop false."
             )
-        state.measured_at = steps
-        self._keep(network)
 
     def choose(self, step: int, drawn: Sequence[Stitch], network: StitchedNetwork) -> tuple[Stitch, ...]:
         """The stitches of a step: those drawn, or an anchor that needs a step of its own."""
@@ -150,9 +164,10 @@ class AnchorGuard:
         """Take over the state of another guard."""
         self.records = {name: GuardRecord(**record) for name, record in state["records"].items()}
         originals, levels = (dict(state[key]) for key in ("originals", "levels"))
-        self._state = _State(state["images"], originals, levels, state["measured_at"])
+        self._state = _State(state["images"], originals, levels)
 
-    def _keep(self, network: StitchedNetwork) -> None:
+    def _keep(self, network: StitchedNetwork, steps: int) -> None:
         if self.options.stop:
+            self._kept_at = steps
             held = network.state_dict()
             self._kept = {key: tensor.detach().cpu().clone() for key, tensor in held.items()}

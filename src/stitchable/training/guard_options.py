@@ -13,7 +13,9 @@ from stitchable.errors import StitchError, check_choices
 class GuardOptions:
     """How the anchors are watched while the joint network trains.
 
-    The drop of an anchor is its original's top-1 minus its own, in points, on the same images.
+    The drop of an anchor is its original's top-1 minus its own, in points, on the same images. Its own is
+    that of the weights that would be saved now: with ``train.ema`` the average, with
+    ``train.interpolation`` the anchors moved back.
 
     Attributes:
         every: Measure the anchors after so many steps, and again after as many; 0 never does.

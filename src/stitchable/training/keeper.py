@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ class Keeper:
         """Measure the network, and keep it if it is the best so far."""
         if self._probe is None:
             return
-        with state.average.in_place() if state.average else nullcontext():
+        with state.saved.in_place():
             loss = self._probe()
             if state.lowest_probe is None or loss < state.lowest_probe:
                 state.lowest_probe = loss

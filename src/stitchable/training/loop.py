@@ -25,6 +25,7 @@ from stitchable.training.optim import build_optimizer, build_schedule
 from stitchable.training.options import TrainOptions
 from stitchable.training.randomness import own_generators, seed_step
 from stitchable.training.samplers.sampler import SameOnAllRanks, Sampler
+from stitchable.training.saved_weights import SavedWeights
 from stitchable.training.state import TrainState
 from stitchable.training.step import Batches, Clip, loss_scaler, memory_format, take_step
 from stitchable.training.tuning import Tuning
@@ -102,7 +103,8 @@ def train(
     """Train a network: Algorithm 1, with one stitch per step or several.
 
     Args:
-        network: Trained in place; in eval mode afterwards.
+        network: Trained in place, from the weights that it has, which are what ``interpolation`` moves its
+            anchors back to; in eval mode afterwards.
         batches: Called with the epoch; gives normalised images ``(batch, channels, rows, columns)`` and
             labels ``(batch,)``, int64. A training that goes on in the middle of an epoch also names the
             batch to start at. With several processes, this one's share of each batch, at least one image.
@@ -145,7 +147,7 @@ def train(
             if keeper:
                 keeper.start(state)
             if guard:
-                guard.begin(network)
+                guard.begin(network, steps=state.step, as_saved=state.saved.in_place)
             for epoch in range(state.epoch, options.epochs):
                 tuning.train_mode()
                 for images, labels in batches(epoch, state.batch) if state.batch else batches(epoch):
@@ -173,9 +175,9 @@ def train(
                     _count(state, result)
                     if on_step:
                         on_step(_record(state, result))
+                    _advance(state)
                     if guard:
                         guard.after_step(network, state.step)
-                    _advance(state)
                     if keeper:
                         signal = result.signal if ranks.count > 1 else keeper.signal
                         keeper.after_step(state, signal=signal, due=result.due if options.shard else None)
@@ -186,8 +188,7 @@ def train(
                 state.epoch, state.batch = epoch + 1, 0
             if keeper:
                 keeper.write(state)
-            if state.average:
-                state.average.give()
+            state.saved.give()
     finally:
         network.zero_grad(set_to_none=True)
         tuning.finish()
@@ -232,13 +233,15 @@ def _begin(
     steps: int,
 ) -> TrainState:
     optimizer = build_optimizer(network, options)
+    average = None if options.ema is None else Average(network, options.ema)
     return TrainState(
         network,
         optimizer,
         build_schedule(optimizer, options, steps=steps),
+        SavedWeights(network, average=average, share=options.interpolation),
         memory={"sampler": sampler, **({"guard": guard} if guard else {})},
         scaler=loss_scaler(options, next(network.parameters()).device),
-        average=None if options.ema is None else Average(network, options.ema),
+        average=average,
     )
 
 

@@ -102,9 +102,9 @@ class TrainOptions(StepOptions, EngineOptions):
             ``"all_norms"`` tunes such norms and the anchors too.
         rank: Of such updates; a layer's smaller width where that is less.
         interpolation: Share of the way from their fitted weights to the trained ones at which the anchors lie
-            that are saved, in (0, 1]; see `stitchable.training.interpolation.interpolate`. Less than 1 gives
-            anchors back some of what training costs them. Stitching layers, and what joints own, stay as
-            they were trained.
+            that are saved, in (0, 1]; see `stitchable.training.saved_weights.SavedWeights`. Less than 1
+            gives anchors back some of what training costs them. Stitching layers, and what joints own, stay
+            as they were trained.
         sampler: Which stitches a step trains.
         objective: What is minimised.
         guard: How the anchors are watched.

@@ -17,6 +17,7 @@ from stitchable.network import StitchedNetwork
 from stitchable.training.average import Average
 from stitchable.training.checkpoint import Checkpoint
 from stitchable.training.local import local
+from stitchable.training.saved_weights import SavedWeights
 
 
 class Remembering(Protocol):
@@ -40,6 +41,7 @@ class TrainState:
         network: Its parameters and saved buffers, BatchNorm statistics included.
         optimizer: Its moments, and the learning rates of now.
         schedule: How far it is.
+        saved: What would be saved of the network now.
         memory: The sampler, the guard, by name.
         scaler: Of float16.
         average: Of the weights, where one is kept.
@@ -55,6 +57,7 @@ class TrainState:
     network: StitchedNetwork
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
+    saved: SavedWeights
     memory: dict[str, Remembering] = field(default_factory=dict)
     scaler: torch.amp.GradScaler | None = None
     average: Average | None = None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +82,29 @@ class Tuning:
         for parameter in self.network.parameters():
             # A weight that was merged is another tensor; it was tuned.
             parameter.requires_grad_(self._trainable.get(parameter, True))
+
+
+@contextmanager
+def plain_layers(network: StitchedNetwork) -> Iterator[None]:
+    """While it lasts, stitching layers with an update are plain ones with its weights, as they are saved."""
+    held: Any = network.layers
+    updated = {
+        name: layer for name, layer in network.layers.items() if parametrize.is_parametrized(layer.projection)
+    }
+    for name, layer in updated.items():
+        weight, bias = layer.projection.weight, layer.projection.bias
+        assert bias is not None
+        with torch.device("meta"):  # draws nothing
+            plain = type(layer)(layer.front, layer.end).to(weight.dtype)
+        plain.to_empty(device=weight.device).set_affine(weight, bias)
+        if layer.prefix is not None:
+            plain.set_prefix(layer.prefix)
+        held[name] = plain
+    try:
+        yield
+    finally:
+        for name, layer in updated.items():
+            held[name] = layer
 
 
 def add_low_rank(network: StitchedNetwork, rank: int) -> None:

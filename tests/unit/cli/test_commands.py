@@ -144,7 +144,7 @@ def test_a_run_keeps_what_it_had_when_images_do_not_read(harmless, measured, cor
     line = harmless(command, measured, key, corrupt / "nowhere", "--device", "cpu")
     assert line.startswith("No images at")
     if command == "sweep":
-        line = harmless(command, measured, key, corrupt, "--data.corrupt_limit", 0)
+        line = harmless(command, measured, key, corrupt, "--data.corrupt_limit", 0, "--overwrite")
         assert "bee/3.png does not read as an image" in line
 
 
@@ -337,7 +337,7 @@ OPTIONS = {
     },
     "sweep": {
         *(key for key in keys(RunConfig()) if key.startswith(("data.", "sweep."))),
-        *("seed", "device", "trust_code", "weights", "limit", "stitches", "target"),
+        *("seed", "device", "trust_code", "overwrite", "weights", "limit", "stitches", "target"),
     },
     "profile": {"batch", "dtype", "threads", "runtime", "device", "check", "seconds", "trust_code"},
     "predict": {

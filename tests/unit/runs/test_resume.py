@@ -102,6 +102,7 @@ def test_all_that_remembers_goes_on_too(fitted, tmp_path, digits, options, outco
         sampler=SamplerOptions(kind="front", stitches_per_step=2),
         objective=ObjectiveOptions(soft_distillation=1.0, teacher="end_anchor", mixup=0.5),
         guard=GuardOptions(every=3, images=40, split="train", limit=0.5),
+        interpolation=0.7,
     )
     path = Path(shutil.copytree(fitted, tmp_path / "whole"))
     train_run(RunFolder(path), data=digits, options=everything, seed=3)

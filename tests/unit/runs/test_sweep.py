@@ -29,7 +29,7 @@ def test_sweep_measures_every_stitch_and_says_on_what(fitted):
     values = run.read_config()
     assert values["data"] == asdict(DataConfig(train="digits:train", val="digits:val"))
     assert values["sweep"] == {
-        "images": 50,
+        "images": None,
         "batch_size": 20,
         "stitches": None,
         "target": "all",
@@ -72,5 +72,5 @@ def test_a_sweep_that_fails_loses_nothing(measured, corrupt, contents):
     whole = DataConfig(val=str(corrupt), corrupt_limit=0)
     for data, message in ((whole, r"bee/3\.png"), (DataConfig(), "No images named")):
         with pytest.raises(StitchError, match=message):
-            sweep_run(RunFolder(measured), data=data, options=SweepConfig())
+            sweep_run(RunFolder(measured), data=data, options=SweepConfig(), overwrite=True)
         assert contents(measured) == before

@@ -1,6 +1,5 @@
 """Sweeps that are cut off, that race, and that measure a part."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 
 from stitchable.data.loader import image_loader
 from stitchable.errors import StitchError
+from stitchable.evaluation.curve import read_curve, write_curve
 from stitchable.evaluation.outcomes import NOT_SEEN, read_outcomes
 from stitchable.evaluation.sweep import tally
 from stitchable.evaluation.trie import Trie
@@ -63,6 +63,7 @@ def test_a_sweep_that_was_cut_off_goes_on_to_the_same_curve(fitted, digits, targ
     run, options = RunFolder(fitted), replace(FEW, target=target)
     whole = sweep_run(run, data=digits, options=options)
     expected = read_outcomes(run.outcomes_fitted)
+    run.curve_fitted.unlink()
     with pytest.raises(CutOffError):
         sweep_run(run, data=digits, options=options, on_batch=cut_off_after(4))
     assert run.sweeping.is_dir()
@@ -80,7 +81,7 @@ def test_only_the_same_sweep_goes_on(fitted, digits):
     for changed in (replace(FEW, batch_size=30), replace(FEW, autocast="bfloat16"), replace(FEW, stitches=5)):
         with pytest.raises(CutOffError):
             sweep_run(run, data=digits, options=FEW, on_batch=cut_off_after(2))
-        sweep_run(run, data=digits, options=changed, on_note=noted.append)
+        sweep_run(run, data=digits, options=changed, overwrite=True, on_note=noted.append)
         assert not run.sweeping.exists()
     assert noted == []
 
@@ -160,7 +161,7 @@ def test_named_stitches_come_with_the_anchors(fitted, digits, tmp_path):
     file.write_text(f"# the weak ones\n{ids[4]}\n\n{ids[3]}\n")
     longer_than_a_name = ",".join([ids[4], ids[3]] * 200)
     for wanted in (f"{ids[4]}, {ids[3]}", [ids[4], ids[3]], str(file), longer_than_a_name):
-        rows = sweep_run(run, data=digits, options=replace(FEW, stitches=wanted))
+        rows = sweep_run(run, data=digits, options=replace(FEW, stitches=wanted), overwrite=True)
         assert [row.stitch for row in rows] == [ids[0], ids[1], ids[3], ids[4]]
     for wanted, message in (("small[0:9]", "not in the space"), (" ,", "names no stitch")):
         with pytest.raises(StitchError, match=message):
@@ -173,9 +174,46 @@ def test_the_short_words_of_the_command(fitted, capsys):
     run = RunFolder(fitted)
     words = ["--limit", "30", "--target", "front", "--stitches", "medium[0:3]"]
     main(["sweep", str(fitted), *words])
-    assert json.loads(run.curve_fitted.read_text().splitlines()[0])["images"] == 30
-    assert (run.read_config()["sweep"]["target"], run.read_config()["sweep"]["images"]) == ("front", 30)
+    rows = read_curve(run.curve_fitted)
+    assert rows[0].images == 30
+    assert [row.stitch for row in rows] == ["small[0:3]", "medium[0:3]"]
     with pytest.raises(SystemExit) as left:
         main(["sweep", str(fitted), "--limit", "0"])
     assert left.value.code == 2
     assert "sweep.images must be at least 1; got 0" in capsys.readouterr().err
+
+
+def test_a_part_does_not_replace_the_whole_unasked(fitted, digits, contents):
+    run = RunFolder(fitted)
+    ids = [row.stitch for row in sweep_run(run, data=digits, options=FEW)]
+    before, beside = contents(fitted), run.curve_fitted
+    for part, measured in (
+        (replace(FEW, images=119), f"{len(ids)} on 119"),
+        (replace(FEW, stitches=ids[3]), "3 on 120"),
+        (replace(FEW, stitches=ids[3], images=300), "3 on 300"),
+        (replace(FEW, target="front"), f"{len(ids)} on 120 in a race"),
+    ):
+        with pytest.raises(StitchError) as error:
+            sweep_run(run, data=digits, options=part)
+        told = f"{beside} has {len(ids)} stitches on 120 images; this sweep measures {measured}. Pass --overw"
+        assert str(error.value).startswith(told)
+        assert contents(fitted) == before
+    sweep_run(run, data=digits, options=FEW)
+    assert len(sweep_run(run, data=digits, options=replace(FEW, stitches=ids[3]), overwrite=True)) == 3
+    assert len(sweep_run(run, data=digits, options=FEW)) == len(ids)
+    *others, last = read_curve(beside)
+    write_curve(beside, [*others, replace(last, images=60)])  # as a race leaves it
+    assert len(sweep_run(run, data=digits, options=replace(FEW, target="front"))) == len(ids)
+    beside.write_text("broken")
+    sweep_run(run, data=digits, options=replace(FEW, images=40))
+
+
+def test_the_next_sweep_is_of_all_again(fitted, digits):
+    run = RunFolder(fitted)
+    recipe = run.read_config()["sweep"]
+    some = replace(FEW, stitches=4, target="front", together=2)
+    sweep_run(run, data=digits, options=some)
+    now = run.read_config()["sweep"]
+    assert (now["together"], now["batch_size"]) == (2, 20)
+    for name in ("images", "stitches", "target"):
+        assert now[name] == recipe[name]

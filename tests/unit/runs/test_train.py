@@ -10,6 +10,7 @@ from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
+from stitchable.training.checkpoint_options import CheckpointOptions
 from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.samplers.options import SamplerOptions
 from stitchable.training.samplers.uniform import UniformSampler
@@ -135,9 +136,12 @@ def test_the_anchors_that_are_saved_may_lie_on_the_way(fitted, digits, quick, tu
     run, options = RunFolder(fitted), replace(quick, lr=1e-2, tune=tune)
     train_run(run, data=digits, options=options)
     whole = StitchedNetwork.from_pretrained(run.network).state_dict()
-    train_run(run, data=digits, options=replace(options, interpolation=0.25), overwrite=True)
+    asked = replace(options, interpolation=0.25, checkpoint=CheckpointOptions(probe_images=20))
+    train_run(run, data=digits, options=asked, overwrite=True)
     part = StitchedNetwork.from_pretrained(run.network).state_dict()
     start = StitchedNetwork.from_pretrained(run.fitted).state_dict()
+    best = StitchedNetwork.from_pretrained(run.best).state_dict()  # of one epoch, the last
+    assert all(torch.equal(best[key], each) for key, each in part.items())
     assert part.keys() == whole.keys() >= start.keys()
     for key, after in whole.items():
         if key.startswith("anchors."):

@@ -28,7 +28,16 @@ from stitchable.training.samplers.sampler import SameOnAllRanks, Sampler
 from stitchable.training.samplers.uniform import UniformSampler
 
 COUNT, STEPS, IMAGES = 3, 4, 7  # shares of 3, 2 and 2 images
-ALIKE = TrainOptions(epochs=1, lr=3e-3, weight_decay=0.1, clip_norm=0.5, accumulate=2, ema=0.5, warmup=0.0)
+ALIKE = TrainOptions(
+    epochs=1,
+    lr=3e-3,
+    weight_decay=0.1,
+    clip_norm=0.5,
+    accumulate=2,
+    ema=0.5,
+    warmup=0.0,
+    interpolation=0.7,
+)
 PIECES = replace(ALIKE, shard=True, checkpoint_activations=True)
 PLAIN = TrainOptions(epochs=1, lr=1e-3, weight_decay=0.0, lr_floor=1.0, warmup=0.0, label_smoothing=0.0)
 FROZEN = replace(PLAIN, tune="layers")

@@ -1,8 +1,9 @@
 """The guard sees a drop that was made on purpose, answers it, and remembers what it has to."""
 
+import copy
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -45,11 +46,11 @@ def right(network, name, batches):
         )
 
 
-def spoil(network, name="medium"):
+def spoil(network, name="medium", factor=-1.0):
     """Turn an anchor's answers upside down."""
     with torch.no_grad():
-        network.anchors[name].model.head.weight.mul_(-1)
-        network.anchors[name].model.head.bias.mul_(-1)
+        network.anchors[name].model.head.weight.mul_(factor)
+        network.anchors[name].model.head.bias.mul_(factor)
 
 
 def guard_of(images, **chosen):
@@ -80,8 +81,8 @@ def test_it_is_measured_every_so_many_steps(network, images):
     seen = []
     guard = AnchorGuard(images, GuardOptions(every=3), on_record=lambda record: seen.append(record.step))
     guard.begin(network)
-    for step in range(10):
-        guard.after_step(network, step)
+    for steps in range(1, 11):
+        guard.after_step(network, steps)
     assert seen == [3, 3, 6, 6, 9, 9]
 
 
@@ -123,7 +124,7 @@ def test_between_half_the_limit_and_the_limit_nothing_changes(network, images):
 def test_anchors_get_their_share_of_the_steps(network, images):
     guard = guard_of(images, limit=0.1, step_share=0.1)
     drawn = (network.space.stitch(JOINED),)
-    state = {"images": 100, "originals": {"small": 50, "medium": 50}, "measured_at": 0, "records": {}}
+    state = {"images": 100, "originals": {"small": 50, "medium": 50}, "records": {}}
     assert {guard.choose(step, drawn, network) for step in range(50)} == {drawn}
     for levels, shares in (
         ({"small": 1, "medium": 2}, {"small": 0.1, "medium": 0.2}),
@@ -211,6 +212,61 @@ def test_it_stops_with_the_last_good_weights(network, images, labelled, tune):
     assert all(torch.equal(value, states[3][key]) for key, value in now.items())
     assert right(network, "medium", images()) == guard._state.originals["medium"]
     assert not network.training
+
+
+@pytest.mark.parametrize("chosen", [{"interpolation": 0.2}, {"ema": 0.8}, {"interpolation": 0.5, "ema": 0.8}])
+def test_it_measures_what_would_be_saved(network, images, labelled, chosen):
+    """After the last step that is what training returns; the steps themselves go on as if nobody looked."""
+    options = TrainOptions(epochs=1, lr=5e-3, warmup=0.0, **chosen)
+    both = ScheduleSampler(network.space, [[network.space.stitch(name)] for name in ("small", "medium")])
+    alone, plain = copy.deepcopy(network), copy.deepcopy(network)
+
+    def trained(module, options, guard=None):
+        return train(
+            module,
+            lambda epoch: labelled(10, 8),
+            sampler=both,
+            steps_per_epoch=10,
+            options=options,
+            guard=guard,
+        )
+
+    guard = guard_of(images)
+    summary = trained(network, options, guard)
+    for name, record in guard.records.items():
+        assert record.top1 == right(network, name, images())
+        assert summary.anchor_drops[name] == record.drop
+    trained(alone, options)
+    assert all(torch.equal(each, alone.state_dict()[key]) for key, each in network.state_dict().items())
+    trained(plain, replace(options, interpolation=1.0, ema=None))
+    assert any(right(plain, name, images()) != record.top1 for name, record in guard.records.items())
+
+
+def test_where_it_stops_it_leaves_what_would_have_been_saved(network, images, labelled):
+    """A third of the way; spoiled so much that a third of it turns the answers upside down."""
+    before = network.anchors["medium"].state_dict()
+    start, taken = {key: each.clone() for key, each in before.items()}, []
+
+    def step_done(record):
+        taken.append({key: each.clone() for key, each in network.anchors["medium"].state_dict().items()})
+        if record.step == 4:
+            spoil(network, factor=-5.0)
+
+    names = ["medium", *["small"] * 9]
+    with pytest.raises(AnchorDropError, match="The network is that after 4 steps"):
+        train(
+            network,
+            lambda epoch: labelled(10, 8),
+            sampler=ScheduleSampler(network.space, [[network.space.stitch(name)] for name in names]),
+            steps_per_epoch=10,
+            options=TrainOptions(epochs=1, lr=1e-4, warmup=0.0, interpolation=1 / 3),
+            guard=guard_of(images, every=2, limit=5.0, stop=True),
+            on_step=step_done,
+        )
+    for key, now in network.anchors["medium"].state_dict().items():
+        torch.testing.assert_close(now, start[key] + (taken[3][key] - start[key]) / 3, rtol=1e-5, atol=1e-7)
+        if taken[3][key].is_floating_point() and not torch.equal(taken[3][key], start[key]):
+            assert not torch.equal(now, taken[3][key]), key
 
 
 def test_training_with_a_guard_steers(network, images, labelled):

@@ -61,6 +61,7 @@ CASES = {
     "dropout": {"vits": {"drop_path_rate": 0.5, "proj_drop_rate": 0.3}, "options": {}},
     "recomputed": {"vits": {"drop_path_rate": 0.5}, "options": {"checkpoint_activations": True}},
     "average": {"vits": {}, "options": {"ema": 0.8, "autocast": "bfloat16"}},
+    "moved back": {"vits": {}, "options": {"interpolation": 0.4, "ema": 0.8}},
     "batch_norm": {"resnets": {}, "options": {"batch_norm": "running"}},
     "channels_last": {"resnets": {}, "options": {"channels_last": True, "optimizer": "sgd"}},
 }
