@@ -95,11 +95,11 @@ def writing(path: str | PathLike[str]) -> Iterator[None]:
         StitchError: The operating system refused, also where safetensors tells of it.
 
     Example:
-        >>> with writing("model.safetensors"):
+        >>> with writing("curve.jsonl"):
         ...     raise OSError(28, "No space left on device")
         Traceback (most recent call last):
         ...
-        stitchable.errors.StitchError: model.safetensors cannot be written: No space left on device. Make room ...
+        stitchable.errors.StitchError: curve.jsonl cannot be written: No space left on device. Make room ...
     """
     try:
         yield

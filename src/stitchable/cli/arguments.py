@@ -138,8 +138,8 @@ def option_names(parser: ArgumentParser) -> set[str]:
 
 
 _UNION = re.compile(
-    r"Does not validate against any of the Union subtypes Subtypes: \[(.+)\] Errors: .* Given value type: \S+ "
-    r"Given value: (.*)"
+    r"Does not validate against any of the Union subtypes Subtypes: \[(.+)\] Errors: .* "
+    r"Given value type: \S+ Given value: (.*)"
 )
 
 

@@ -118,8 +118,8 @@ def pooled_deviation(rows: Sequence[SeedsRow]) -> float:
 def check_not_raced(curve: Sequence[CurveRow], name: str) -> None:
     """Make sure that every stitch of a curve saw all images.
 
-    A race stops a stitch where it does badly and on other images with every seed, so the mean over the seeds
-    of what stopped stitches had is none of top-1, and that over the seeds in which one was not stopped is too high.
+    A race stops a stitch where it does badly, and on other images with every seed. So a mean over the seeds
+    in which one was stopped is none of top-1, and one over the seeds in which it was not is too high.
 
     Args:
         curve: Its rows.

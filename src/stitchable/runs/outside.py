@@ -25,7 +25,8 @@ def named_outside(
         held_out: The held-out images, where the anchors' guard or the probe looks at any.
 
     Returns:
-        Plain data by what it is of: digests of the schedule's text, the teacher's weights and the images' labels.
+        Plain data by what it is of: digests of the schedule's text, the teacher's weights and the held-out
+        images' labels.
     """
     found: dict[str, Any] = {}
     if options.sampler.kind == "schedule" and options.sampler.file:

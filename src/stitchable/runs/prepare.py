@@ -9,7 +9,7 @@ from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, Ranks
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.images import open_for, training_batches
+from stitchable.runs.images import open_for, small_batch, training_batches
 from stitchable.runs.outside import named_outside
 from stitchable.runs.probe import Probe
 from stitchable.runs.resume import (
@@ -19,7 +19,7 @@ from stitchable.runs.resume import (
     identity_of,
     ties_to_processes,
 )
-from stitchable.runs.teaching import check_guard_measures, guard_images, load_teacher, open_held_out
+from stitchable.runs.teaching import check_guard_steers, guard_images, load_teacher, open_held_out
 from stitchable.training.anchor_drop import GuardRecord
 from stitchable.training.checkpoint import Checkpoint
 from stitchable.training.guard import AnchorGuard
@@ -149,9 +149,7 @@ def prepare(
     # Originals are copied from the network as it was fitted, before anything changes it.
     teacher = load_teacher(network, options.objective, trust_code=trust_code)
     held_out = open_held_out(network, data, options)
-    probe = Probe.of(
-        run, network, held_out, options=options, workers=data.workers, seed=seed, ranks=ranks
-    )
+    probe = Probe.of(run, network, held_out, options=options, workers=data.workers, seed=seed, ranks=ranks)
     identity = identity_of(
         run,
         data=data,
@@ -174,12 +172,7 @@ def prepare(
     batches, steps = training_batches(
         source, network.input_spec, options, seed=seed, workers=data.workers, ranks=ranks
     )
-    check_guard_measures(options, steps=steps * options.epochs)
-    if len(source) < options.batch_size:
-        notes = [
-            *notes,
-            f"train.batch_size is {options.batch_size:,}; the {len(source):,} training images make one "
-            "batch, smaller than that",
-        ]
+    check_guard_steers(options, steps=steps * options.epochs)
+    notes += small_batch(source, options)
     check_same_checkpoint(found, ranks)
     return Prepared(network, sampler, objective, guard, batches, steps, probe, identity, found, notes, ranks)

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from stitchable.errors import writing
 from stitchable.evaluation.answers import BatchAnswers
 
 IDENTITY = "identity.json"

@@ -103,15 +103,15 @@ def guard_images(
     return source, batches
 
 
-def check_guard_measures(options: TrainOptions, *, steps: int) -> None:
-    """Make sure that a guard with a limit looks at the anchors before a training of so many steps is over.
+def check_guard_steers(options: TrainOptions, *, steps: int) -> None:
+    """Make sure that a guard that is to steer measures before the last of so many steps.
 
     Raises:
-        StitchError: It would not.
+        StitchError: It would not, so its limit would be kept by chance alone.
     """
     every, limit = options.guard.every, options.guard.limit
-    if limit is not None and every > steps:
+    if options.guard.steers and every >= steps:
         raise StitchError(
-            f"train.guard.every is {every:,} and the training has {steps:,} steps, so nothing would ever be "
-            f"measured against the limit of {limit:g} points. Set train.guard.every to {steps:,} at most."
+            f"train.guard.every is {every:,} and the training has {steps:,} steps: the guard would not "
+            f"measure in time to keep the limit of {limit:g} points. Let it measure ten times or so."
         )
