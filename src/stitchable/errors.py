@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from os import PathLike
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -83,3 +85,31 @@ def check_choices(options: Any, section: str) -> None:
         got = getattr(options, name)
         if get_origin(kind) is Literal and got not in get_args(kind):
             raise StitchError(f"Unknown {section}.{name} {got!r}. {nearest(str(got), get_args(kind))}")
+
+
+@contextmanager
+def writing(path: str | PathLike[str]) -> Iterator[None]:
+    """Name the file that could not be written: a full disk, a folder that is read-only.
+
+    Raises:
+        StitchError: The operating system refused, also where safetensors tells of it.
+
+    Example:
+        >>> with writing("curve.jsonl"):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+        ...
+        stitchable.errors.StitchError: curve.jsonl cannot be written: No space left on device. Make room ...
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+        elif type(error).__name__ == "SafetensorError":  # by name: this module imports nothing heavy
+            reason = str(error).removeprefix("Error while serializing: ")
+        else:
+            raise
+        raise StitchError(
+            f"{path} cannot be written: {reason}. Make room on the disk, or make its folder writable."
+        ) from error

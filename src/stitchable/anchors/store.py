@@ -25,7 +25,7 @@ from stitchable.anchors.saved_config import check_config
 from stitchable.anchors.source import CodeSource, TimmSource
 from stitchable.anchors.torchvision_source import TorchvisionSource
 from stitchable.anchors.weights import load_weights
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, writing
 from stitchable.input_spec import InputSpec
 
 FORMAT = 1
@@ -137,7 +137,8 @@ def write_folder(
             path.write_text(anchor.source.text, encoding="utf-8")
     weights, partial = (folder / f"{name}.partial" for name in (WEIGHTS, CONFIG))
     try:
-        save_model(module, str(weights), metadata={"format": "pt"})
+        with writing(folder / WEIGHTS):
+            save_model(module, str(weights), metadata={"format": "pt"})
         partial.write_text(text, encoding="utf-8")
         weights.replace(folder / WEIGHTS)
         partial.replace(folder / CONFIG)

@@ -137,10 +137,31 @@ def option_names(parser: ArgumentParser) -> set[str]:
     return own - {"help", "print_shtab"}
 
 
+_UNION = re.compile(
+    r"Does not validate against any of the Union subtypes Subtypes: \[(.+)\] Errors: .* "
+    r"Given value type: \S+ Given value: (.*)"
+)
+
+
+def _alternatives(union: re.Match[str]) -> str:
+    kinds = re.split(r", (?![^\[]*\])", union[1])
+    return f"expected {' or '.join(kinds).replace('NoneType', 'null')}. Got value: {union[2]}"
+
+
+def _as_written(parser: ArgumentParser, name: str) -> str:
+    """What stands on the command line for an argument: ``--out`` for an option, the name for a place."""
+    own = (action.option_strings for action in parser._actions if action.dest == name)
+    return next((strings[-1] for strings in own if strings), name)
+
+
 def _one_line(parser: ArgumentParser, error: ArgumentError) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"<class '(\w+)'>", r"\1", text).replace("typing.Literal", "one of ")
     text = text.replace('Parser key "', 'Key "').replace(": Expected a ", ": expected ")
+    text = _UNION.sub(_alternatives, text)
+    missing = re.fullmatch(r"(the following arguments are required: )(.+)", text)
+    if missing:
+        text = missing[1] + ", ".join(_as_written(parser, name) for name in missing[2].split(", "))
     unknown = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", text)
     if unknown:
         key = f"{unknown[1]}.{unknown[2]}"

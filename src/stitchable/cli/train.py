@@ -53,13 +53,13 @@ def run(words: Sequence[str]) -> None:
         )
     counts = list(summary.counts.values())
     console.print(
-        f"{summary.steps:,} steps in {duration(summary.seconds)}; {len(counts)} stitches trained, "
-        f"{min(counts)} to {max(counts)} steps each"
+        f"{summary.steps:,} steps in {duration(summary.seconds)}; {len(counts):,} of {summary.space:,} "
+        f"stitches trained, {min(counts)} to {max(counts)} steps each"
     )
     if summary.macs_run < summary.macs_alone:
         saved = 100 * (1 - summary.macs_run / summary.macs_alone)
         console.print(f"shared prefixes saved {saved:.0f} % of the forward MACs")
     if summary.anchor_drops:
-        changes = (f"{name} {-drop:+.2f}" for name, drop in summary.anchor_drops.items())
+        changes = (f"{name} {0.0 - drop:+.2f}" for name, drop in summary.anchor_drops.items())
         console.print(f"anchors against their originals, in points of top-1: {', '.join(changes)}")
     console.print(f"network {folder.network}\nnext    stitchable sweep {folder.path}")

@@ -193,4 +193,6 @@ def check_order(source: ImageSource, limit: int | None, shuffle_seed: int | None
     if limit is not None and limit < 1:
         raise StitchError(f"limit is {limit}. Give 1 or more, or none to take all {len(source)} images.")
     if shuffle_seed is not None and shuffle_seed < 0:
-        raise StitchError(f"shuffle_seed is {shuffle_seed}. Give 0 or more, or none for the stored order.")
+        raise StitchError(
+            f"Images are not shuffled by seed {shuffle_seed}. Give 0 or more, or none for the stored order."
+        )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, writing
 
 NOT_SEEN = -1
 """In ``predicted``, where a stitch has not seen an image."""
@@ -74,7 +74,8 @@ def write_outcomes(path: str | Path, outcomes: Outcomes) -> None:
     }
     arrays = {name: np.ascontiguousarray(each) for name, each in arrays.items()}
     beside = path.with_name(path.name + ".partial")
-    save_file(arrays, beside, metadata={"stitches": json.dumps(outcomes.stitches)})
+    with writing(path):
+        save_file(arrays, beside, metadata={"stitches": json.dumps(outcomes.stitches)})
     beside.replace(path)
 
 

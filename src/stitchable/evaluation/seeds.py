@@ -64,7 +64,8 @@ def across_seeds(curves: Sequence[Sequence[CurveRow]], *, confidence: float = 0.
         One row per stitch, by index.
 
     Raises:
-        StitchError: There are fewer than two curves, or they are not of the same stitches and images.
+        StitchError: There are fewer than two curves, they are not of the same stitches and images, or one is
+            of a race, see `check_not_raced`.
 
     Source: Student 1908, "The probable error of a mean", Biometrika 6.
     """
@@ -74,6 +75,8 @@ def across_seeds(curves: Sequence[Sequence[CurveRow]], *, confidence: float = 0.
         raise StitchError(f"confidence is {confidence}. Give a share between 0 and 1, such as 0.95.")
     from scipy.stats import t
 
+    for number, curve in enumerate(curves, start=1):
+        check_not_raced(curve, f"Curve {number}")
     stitches = [{row.stitch: row for row in curve} for curve in curves]
     for number, other in enumerate(stitches[1:], start=2):
         _check_same(stitches[0], other, number)
@@ -110,6 +113,29 @@ def pooled_deviation(rows: Sequence[SeedsRow]) -> float:
     A deviation from three seeds is hardly known; that of all stitches together is.
     """
     return math.sqrt(mean(row.deviation**2 for row in rows))
+
+
+def check_not_raced(curve: Sequence[CurveRow], name: str) -> None:
+    """Make sure that every stitch of a curve saw all images.
+
+    A race stops a stitch where it does badly, and on other images with every seed. So a mean over the seeds
+    in which one was stopped is none of top-1, and one over the seeds in which it was not is too high.
+
+    Args:
+        curve: Its rows.
+        name: What to call it in the message.
+
+    Raises:
+        StitchError: Some of its stitches saw fewer images than others.
+    """
+    most = max((row.images for row in curve), default=0)
+    stopped = sum(row.images < most for row in curve)
+    if stopped:
+        raise StitchError(
+            f"{name} is of a race, which stopped {stopped:,} of {len(curve):,} stitches before they had seen "
+            f"all {most:,} images: no mean over seeds is fair to them. Sweep every run with --target all; "
+            "the same --stitches in each make that shorter."
+        )
 
 
 def _check_same(first: dict[str, CurveRow], other: dict[str, CurveRow], number: int) -> None:

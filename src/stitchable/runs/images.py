@@ -92,6 +92,16 @@ def training_batches(
     return batches, len(source) // batch_size
 
 
+def small_batch(source: ImageSource, options: StepOptions) -> list[str]:
+    """A line where the images are fewer than a batch is to have."""
+    if len(source) >= options.batch_size:
+        return []
+    return [
+        f"{options.section}.batch_size is {options.batch_size:,}, and the {len(source):,} training images "
+        "make one smaller batch"
+    ]
+
+
 def check_shares(batch_size: int, options: StepOptions, ranks: Ranks) -> None:
     """Make sure that every process gets a share of a batch that it can use.
 

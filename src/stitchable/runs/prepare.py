@@ -9,7 +9,8 @@ from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, Ranks
 from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.images import open_for, training_batches
+from stitchable.runs.images import open_for, small_batch, training_batches
+from stitchable.runs.outside import named_outside
 from stitchable.runs.probe import Probe
 from stitchable.runs.resume import (
     Identity,
@@ -18,7 +19,7 @@ from stitchable.runs.resume import (
     identity_of,
     ties_to_processes,
 )
-from stitchable.runs.teaching import guard_images, load_teacher
+from stitchable.runs.teaching import check_guard_steers, guard_images, load_teacher, open_held_out
 from stitchable.training.anchor_drop import GuardRecord
 from stitchable.training.checkpoint import Checkpoint
 from stitchable.training.guard import AnchorGuard
@@ -147,7 +148,8 @@ def prepare(
     source = open_for(network, data, "train")
     # Originals are copied from the network as it was fitted, before anything changes it.
     teacher = load_teacher(network, options.objective, trust_code=trust_code)
-    probe = Probe.of(run, network, data=data, options=options, seed=seed, ranks=ranks)
+    held_out = open_held_out(network, data, options)
+    probe = Probe.of(run, network, held_out, options=options, workers=data.workers, seed=seed, ranks=ranks)
     identity = identity_of(
         run,
         data=data,
@@ -157,15 +159,20 @@ def prepare(
         device=where,
         processes=ranks.count,
         ties=ties_to_processes(network, options),
+        outside=named_outside(options, teacher=teacher, held_out=held_out),
     )
     found, notes = checkpoint_to_go_on_from(run, identity) if go_on else (None, [])
     guard, measuring = None, ALONE if options.shard else ranks  # blocks in pieces run in all at once
     if options.guard.every:
-        source, held_out = guard_images(network, source, data, options.guard, ranks=measuring)
-        guard = AnchorGuard(held_out, options.guard, seed=seed, ranks=measuring)
+        source, measured = guard_images(
+            network, source, held_out, options.guard, workers=data.workers, ranks=measuring
+        )
+        guard = AnchorGuard(measured, options.guard, seed=seed, ranks=measuring)
     objective = build_objective(network, options, seed=seed, teacher=teacher, guard=guard, rank=ranks.rank)
     batches, steps = training_batches(
         source, network.input_spec, options, seed=seed, workers=data.workers, ranks=ranks
     )
+    check_guard_steers(options, steps=steps * options.epochs)
+    notes += small_batch(source, options)
     check_same_checkpoint(found, ranks)
     return Prepared(network, sampler, objective, guard, batches, steps, probe, identity, found, notes, ranks)

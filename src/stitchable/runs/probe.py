@@ -10,9 +10,7 @@ from stitchable.data.loader import image_loader
 from stitchable.evaluation.sweep import tally
 from stitchable.network import StitchedNetwork
 from stitchable.ranks import ALONE, Ranks
-from stitchable.runs.config import DataConfig
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.images import open_for
 from stitchable.space.prune import sample_members
 from stitchable.stitch import Stitch
 from stitchable.training.options import TrainOptions
@@ -52,24 +50,20 @@ class Probe:
         cls,
         run: RunFolder,
         network: StitchedNetwork,
+        source: ImageSource | None,
         *,
-        data: DataConfig,
         options: TrainOptions,
+        workers: int,
         seed: int,
         ranks: Ranks = ALONE,
     ) -> Probe | None:
-        """The probe that ``options`` ask for, if any.
-
-        Raises:
-            StitchError: There are no held-out images, or they are not the anchors'.
-        """
+        """The probe that ``options`` ask for, if any, on the held-out images that ``source`` then holds."""
         images = options.checkpoint.probe_images
-        if not images:
+        if not images or source is None:
             return None
-        source = open_for(network, data, "val")
         count = min(network.space.count, len(network.anchors) + STITCHES)
         stitches = tuple(sample_members(network.space, count, seed=seed))
-        return cls(run, network, source, stitches, images, options.batch_size, data.workers, ranks)
+        return cls(run, network, source, stitches, images, options.batch_size, workers, ranks)
 
     def loss(self) -> float:
         """Mean over the stitches of their mean cross-entropy in nats."""

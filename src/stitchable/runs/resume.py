@@ -29,9 +29,9 @@ class Identity:
 
     Attributes:
         exactly: What must be the same for a training to go on: the options, the seed, the images, the
-            fitted network, stitchable's version, and the number of processes where `ties_to_processes` finds
-            a reason. When checkpoints are written, who reads images and what they are held in is not among
-            it.
+            fitted network, what the options only name (`stitchable.runs.outside`), stitchable's version, and
+            the number of processes where `ties_to_processes` finds a reason. When checkpoints are written,
+            who reads images and what they are held in is not among it.
         rounding: What the last bits hang on besides; another value is worth a note.
     """
 
@@ -53,8 +53,12 @@ def identity_of(
     device: torch.device,
     processes: int = 1,
     ties: str = "",
+    outside: Mapping[str, Any] | None = None,
 ) -> Identity:
-    """Identity of a training that is about to begin; for ``ties`` see `ties_to_processes`."""
+    """Identity of a training that is about to begin.
+
+    For ``ties`` see `ties_to_processes`, for ``outside`` `stitchable.runs.outside.named_outside`.
+    """
     train = {key: value for key, value in asdict(options).items() if key != "checkpoint"}
     exactly = {
         "train": train,
@@ -63,6 +67,7 @@ def identity_of(
         "labels": source.digest,
         "fitted": digest_file(run.fitted / WEIGHTS)[:12],
         "stitchable": __version__,
+        **(outside or {}),
     }
     rounding = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
     if ties:

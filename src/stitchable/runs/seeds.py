@@ -10,7 +10,7 @@ import numpy as np
 from stitchable.errors import StitchError
 from stitchable.evaluation.curve import read_curve
 from stitchable.evaluation.outcomes import read_outcomes
-from stitchable.evaluation.seeds import SeedsRow, across_seeds
+from stitchable.evaluation.seeds import SeedsRow, across_seeds, check_not_raced
 from stitchable.nested import dotted
 from stitchable.runs.folder import RunFolder
 
@@ -41,7 +41,7 @@ def compare_seeds(runs: Sequence[RunFolder]) -> tuple[list[int], list[SeedsRow]]
 
     Raises:
         StitchError: A run is not measured, two have the same seed, or they differ in more than that: in a
-            setting, in the space, in the images or in whether they are trained.
+            setting, in the space, in the images or in whether they are trained. Or one was raced.
     """
     if len(runs) < 2:
         raise StitchError(f"{len(runs)} run shows no spread. Give two or more that differ in --seed.")
@@ -60,6 +60,8 @@ def compare_seeds(runs: Sequence[RunFolder]) -> tuple[list[int], list[SeedsRow]]
             )
         _check_same_settings(runs[0], run, configs[0], configs[place])
     curves = [read_curve(run.latest_curve) for run in runs]
+    for run, curve in zip(runs, curves, strict=True):
+        check_not_raced(curve, str(run.latest_curve))
     rows = across_seeds(curves)
     _check_same_images(runs)
     return seeds, rows

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from stitchable.errors import writing
 from stitchable.evaluation.answers import BatchAnswers
 
 IDENTITY = "identity.json"
@@ -67,7 +68,8 @@ class Sweeping:
             if not self._written:
                 (self._folder / IDENTITY).write_text(json.dumps(self._identity) + "\n", encoding="utf-8")
             path = self._path(self._written)
-            save_file(_joined(self._waiting), path.with_suffix(".partial"))
+            with writing(path):
+                save_file(_joined(self._waiting), path.with_suffix(".partial"))
             path.with_suffix(".partial").replace(path)
             self._written += len(self._waiting)
             self._waiting = []

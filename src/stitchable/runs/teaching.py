@@ -21,6 +21,7 @@ from stitchable.training.anchor_drop import HeldOut
 from stitchable.training.guard_options import GuardOptions
 from stitchable.training.objective_options import ObjectiveOptions
 from stitchable.training.objectives.terms import END_ANCHOR
+from stitchable.training.options import TrainOptions
 
 
 def load_teacher(
@@ -47,12 +48,28 @@ def load_teacher(
     return load_anchor(text, need_weights=True, trust_code=trust_code).to(device)
 
 
+def open_held_out(network: StitchedNetwork, data: DataConfig, options: TrainOptions) -> ImageSource | None:
+    """The held-out images that the guard or the probe looks at; ``None`` where neither does.
+
+    Raises:
+        StitchError: None are named, they do not open, or they are not the anchors'.
+    """
+    guarded = options.guard.every > 0 and options.guard.split == "val"
+    if guarded and not data.val:
+        raise StitchError(
+            "The anchors' guard measures on held-out images, and none are named. Give --data.val, or set "
+            "some of the training images aside with --train.guard.split train."
+        )
+    return open_for(network, data, "val") if guarded or options.checkpoint.probe_images else None
+
+
 def guard_images(
     network: StitchedNetwork,
     source: ImageSource,
-    data: DataConfig,
+    held_out: ImageSource | None,
     options: GuardOptions,
     *,
+    workers: int = 0,
     ranks: Ranks = ALONE,
 ) -> tuple[ImageSource, HeldOut]:
     """The images left to train on, and those the guard measures the anchors on, this process's share of them.
@@ -60,32 +77,41 @@ def guard_images(
     Args:
         network: Says which images.
         source: The training images.
-        data: Its ``val`` images are used where the options say so.
+        held_out: What `open_held_out` gave; not read where the options set training images aside.
         options: See `GuardOptions`.
+        workers: Processes that read images.
         ranks: The processes that measure together.
 
     Raises:
-        StitchError: There are no held-out images, or too few training images to set some aside.
+        StitchError: There are too few training images to set some aside.
     """
-    if options.split == "val":
-        if not data.val:
-            raise StitchError(
-                "The anchors' guard measures on held-out images, and none are named. Give --data.val, or set "
-                "some of the training images aside with --train.guard.split train."
-            )
-        held_out = open_for(network, data, "val")
-    else:
+    if options.split == "train" or held_out is None:
         source, held_out = set_aside(source, options.images)
+    measured = held_out
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         yield from image_loader(
-            held_out,
+            measured,
             network.input_spec,
             batch_size=250 * ranks.count,
             limit=options.images,
-            workers=data.workers,
+            workers=workers,
             rank=ranks.rank,
             ranks=ranks.count,
         )
 
     return source, batches
+
+
+def check_guard_steers(options: TrainOptions, *, steps: int) -> None:
+    """Make sure that a guard that is to steer measures before the last of so many steps.
+
+    Raises:
+        StitchError: It would not, so its limit would be kept by chance alone.
+    """
+    every, limit = options.guard.every, options.guard.limit
+    if options.guard.steers and every >= steps:
+        raise StitchError(
+            f"train.guard.every is {every:,} and the training has {steps:,} steps: the guard would not "
+            f"measure in time to keep the limit of {limit:g} points. Let it measure ten times or so."
+        )

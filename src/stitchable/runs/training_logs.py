@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from stitchable.errors import writing
 from stitchable.runs.folder import RunFolder
 from stitchable.training.anchor_drop import GuardRecord
 from stitchable.training.loop import StepRecord
@@ -54,24 +56,29 @@ class TrainingLogs:
         if self.silent:
             return self
         paths = [self.run.training_file, *([self.run.guarding_file] if self.guarded else [])]
-        self._files = [path.open("a", encoding="utf-8", buffering=1) for path in paths]
+        with writing(self.run.training_file):
+            self._files = [path.open("a", encoding="utf-8", buffering=1) for path in paths]
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for file in self._files:
-            file.close()
+            # What a full disk left in the buffer fails once more, and has been told.
+            with suppress(OSError) if kind else nullcontext():
+                file.close()
 
     def write(self, record: StepRecord | GuardRecord) -> None:
         """Add a line to the log that the record belongs to."""
         if self.silent:
             return
         file = self._files[isinstance(record, GuardRecord)]
-        file.write(json.dumps(asdict(record)) + "\n")
+        with writing(file.name):
+            file.write(json.dumps(asdict(record)) + "\n")
 
     def sync(self) -> None:
         """Put on the disk what is written: before a checkpoint, so that none is ahead of its log."""
         for file in self._files:
-            os.fsync(file.fileno())
+            with writing(file.name):
+                os.fsync(file.fileno())
 
     def finish(self) -> None:
         """Give the logs the names of a training that is done; an earlier one's are replaced."""

@@ -222,6 +222,11 @@ class StitchingSpace:
             StitchError: It does not read or is not in the space.
         """
         if isinstance(stitch, str):
+            if stitch not in self.outlines and "[" not in stitch:
+                raise StitchError(
+                    f"{stitch!r} is no anchor, and no stitch id such as {self[self.count - 1]}. "
+                    f"{nearest(stitch, self.outlines)}"
+                )
             stitch = self.outlines[stitch].stitch if stitch in self.outlines else Stitch.parse(stitch)
         reason = self._why_not(stitch)
         if reason:

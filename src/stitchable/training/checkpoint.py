@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stitchable.errors import StitchError
+from stitchable.errors import StitchError, writing
 
 FORMAT = 2  # 1 where all tensors are in one file
 TENSORS, STATE, PARTIAL = "tensors.safetensors", "state.json", ".partial"
@@ -51,13 +52,23 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
 
     Returns:
         Its folder, ``folder/step_…``; one that was there under this name is replaced.
+
+    Raises:
+        StitchError: It cannot be written, on a full disk for example. Those before it are whole, and what was
+            written of this one is removed.
     """
-    partial = begin_checkpoint(folder, checkpoint.step)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    save_file(tensors, partial / TENSORS)
-    sync(partial / TENSORS)
-    digests = {"tensors": digest_file(partial / TENSORS), "values": _digest(checkpoint.values)}
-    return _finish(partial, {"format": 1, "sha256": digests}, checkpoint, keep=keep)
+    try:
+        with writing(folder):
+            partial = begin_checkpoint(folder, checkpoint.step)
+            save_file(tensors, partial / TENSORS)
+            sync(partial / TENSORS)
+            digests = {"tensors": digest_file(partial / TENSORS), "values": _digest(checkpoint.values)}
+            return _finish(partial, {"format": 1, "sha256": digests}, checkpoint, keep=keep)
+    except StitchError:
+        with suppress(OSError):
+            remove_partials(folder)  # it takes room that others may need
+        raise
 
 
 def begin_checkpoint(folder: Path, step: int) -> Path:

@@ -75,7 +75,8 @@ class TrainSummary:
             stitches); what stitches of a step share counts once.
         macs_alone: What they would have been with every stitch run by itself.
         anchor_drops: Points of top-1 that each anchor has lost to its original at the guard's last
-            measurement; empty without one.
+            measurement, which is of the last step; empty without one.
+        space: Number of stitches that there are.
     """
 
     steps: int
@@ -84,6 +85,7 @@ class TrainSummary:
     macs_run: int
     macs_alone: int
     anchor_drops: dict[str, float] = field(default_factory=dict)
+    space: int = 0
 
 
 def train(
@@ -123,8 +125,9 @@ def train(
             weights. They train the same stitches where the sampler is `SameOnAllRanks`.
 
     Raises:
-        StitchError: The loss is not finite (stitches and step are named; the step is not taken), memory does
-            not suffice, an epoch gave no batch, or the options fit neither network nor device.
+        StitchError: The loss is not finite (stitches and step are named; the step is not taken), or a weight
+            is not in the end; memory does not suffice, an epoch gave no batch, or the options fit neither
+            network nor device.
         AnchorDropError: See `AnchorGuard`.
         Interrupted: The keeper was asked to stop.
 
@@ -142,7 +145,8 @@ def train(
             _cut(network, sampler, options, ranks) as how,
             prepared(network, options),
         ):
-            state = _begin(network, sampler, guard, options, steps=options.epochs * steps_per_epoch)
+            steps = options.epochs * steps_per_epoch
+            state = _begin(network, sampler, guard, options, steps=steps)
             exchange = _exchange(state, sampler, options, ranks)
             if keeper:
                 keeper.start(state)
@@ -176,8 +180,9 @@ def train(
                     if on_step:
                         on_step(_record(state, result))
                     _advance(state)
-                    if guard:
-                        guard.after_step(network, state.step)
+                    if guard:  # what is saved has been measured, whatever the number of steps
+                        look = guard.measure if state.step == steps else guard.after_step
+                        look(network, state.step)
                     if keeper:
                         signal = result.signal if ranks.count > 1 else keeper.signal
                         keeper.after_step(state, signal=signal, due=result.due if options.shard else None)
@@ -186,6 +191,7 @@ def train(
                 if keeper:
                     keeper.after_epoch(state)
                 state.epoch, state.batch = epoch + 1, 0
+            state.check_finite()
             if keeper:
                 keeper.write(state)
             state.saved.give()
@@ -200,6 +206,7 @@ def train(
         state.macs_run,
         state.macs_alone,
         {name: record.drop for name, record in guard.records.items()} if guard else {},
+        network.space.count,
     )
 
 

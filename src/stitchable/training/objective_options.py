@@ -64,7 +64,9 @@ class ObjectiveOptions:
             if not (math.isfinite(value) and low <= value <= high):
                 raise StitchError(f"{self.section}.{name} must be {allowed}; got {value}.")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise StitchError(f"{self.section}.temperature must be positive; got {self.temperature}.")
+            raise StitchError(
+                f"{self.section}.temperature must be positive and finite; got {self.temperature}."
+            )
         if not any(self.weights.values()):
             raise StitchError(f"All weights of {self.section} are 0. Give one of {', '.join(TERMS)}.")
         if self.teacher is not None and not self.asks_teacher:

@@ -19,6 +19,9 @@ OWN: dict[str, Literal["norms", "biases"]] = {"norms": "norms", "biases": "biase
 FROZEN = ("layers", "low_rank_layers", "norms", "biases")  # what leaves the anchors as they are
 
 
+HIGHEST_LR = 1e30  # an optimiser's steps overflow float32 not far above
+
+
 @dataclass(frozen=True)
 class StepOptions:
     """What every training has in common: its length, its optimiser, its schedule and its images.
@@ -72,8 +75,8 @@ class StepOptions:
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "accumulate": (self.accumulate >= 1, "at least 1"),
-            "lr": (self.lr >= 0, "at least 0"),
-            "weight_decay": (self.weight_decay >= 0, "at least 0"),
+            "lr": (0 <= self.lr <= HIGHEST_LR, f"from 0 to {HIGHEST_LR:g}"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "a finite number of at least 0"),
             "warmup": (0 <= self.warmup < 1, "a share of the steps in [0, 1)"),
             "lr_floor": (0 <= self.lr_floor <= 1, "a share of the peak in [0, 1]"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "in [0, 1)"),
@@ -123,14 +126,14 @@ class TrainOptions(StepOptions, EngineOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.guard.limit is not None and self.tune in ("norms", "biases"):
+        if self.guard.limit is not None and self.tune in FROZEN:
             raise StitchError(
                 f"train.guard.limit is {self.guard.limit}; with train.tune {self.tune} no anchor changes. "
                 "Leave the limit out; train.guard.every alone measures."
             )
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
-        fine = self.layer_lr is None or self.layer_lr >= 0
+        fine = self.layer_lr is None or 0 <= self.layer_lr <= HIGHEST_LR
         factors = all(math.isfinite(factor) and factor >= 0 for factor in self.lr_multipliers.values())
         paired = not self.objective.mixes or self.batch_size % (2 * self.accumulate) == 0
         return {
@@ -138,9 +141,14 @@ class TrainOptions(StepOptions, EngineOptions):
             **self._engine_rules(),
             "batch_size": (
                 self.batch_size >= 1 and paired,
-                "at least 1, and even with mixup or cutmix, in every piece",
+                "at least 1"
+                + (
+                    ", and even in each of train.accumulate pieces, for mixup and cutmix"
+                    if not paired
+                    else ""
+                ),
             ),
-            "layer_lr": (fine, "at least 0"),
+            "layer_lr": (fine, f"from 0 to {HIGHEST_LR:g}, or null"),
             "lr_multipliers": (factors, "factors of at least 0"),
             "rank": (self.rank >= 1, "at least 1"),
             "interpolation": (0 < self.interpolation <= 1, "above 0, and 1 at most"),
@@ -168,6 +176,9 @@ class FinetuneOptions(StepOptions):
     def _rules(self) -> dict[str, tuple[bool, str]]:
         return {
             **super()._rules(),
-            "head_lr": (self.head_lr is None or self.head_lr >= 0, "at least 0"),
+            "head_lr": (
+                self.head_lr is None or 0 <= self.head_lr <= HIGHEST_LR,
+                f"from 0 to {HIGHEST_LR:g}, or null",
+            ),
             "head_epochs": (0 <= self.head_epochs <= self.epochs, f"0 to the {self.epochs} epochs"),
         }

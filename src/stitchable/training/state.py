@@ -75,17 +75,25 @@ class TrainState:
         """Wall time of the training, that of earlier processes included."""
         return time.monotonic() - self._began
 
-    def checkpoint(self) -> Checkpoint:
-        """All of it; the tensors are the live ones.
+    def check_finite(self) -> None:
+        """Make sure that this state is worth keeping.
 
         Raises:
-            StitchError: A weight is not finite, so that this state is not worth keeping.
+            StitchError: A weight is not finite.
         """
         for name, parameter in self.network.named_parameters():
             if not torch.isfinite(local(parameter)).all():
                 raise StitchError(
                     f"After {self.step} steps {name} is not finite. Lower train.lr, or set train.clip_norm."
                 )
+
+    def checkpoint(self) -> Checkpoint:
+        """All of it; the tensors are the live ones.
+
+        Raises:
+            StitchError: A weight is not finite.
+        """
+        self.check_finite()
         values = {
             "epoch": self.epoch,
             "batch": self.batch,

@@ -126,9 +126,14 @@ def test_a_run_s_own_configuration_reads_back(tmp_path):
         (["--run", "x", "--see", "3"], "Unknown argument '--see'. Nearest: --seed"),
         (["--run", "x", "more"], "Unknown argument 'more'."),
         (["--run"], "argument --run: expected one argument."),
-        ([], "the following arguments are required: run."),
+        ([], "the following arguments are required: --run."),
         (["--run", "x", "--train.epochs", "two"], 'Key "train.epochs": expected int. Got value: two.'),
         (["--run", "x", "--train.epochs", "0"], "train.epochs must be at least 1; got 0."),
+        (["--run", "x", "--train.ema", "nan"], 'Key "train.ema": expected float or null. Got value: nan.'),
+        (
+            ["--run", "x", "--fit.ridge", "much"],
+            "Key \"fit.ridge\": expected float or one of ['auto']. Got value: much.",
+        ),
         (["--run", "x", "--fit.images", "0"], "Got fit.images 0"),
         (["--run", "x", "--sweep.images", "0"], "sweep.images must be at least 1; got 0."),
         (["--run", "x", "--data.memory", "maybe"], 'Key "data.memory": expected bool. Got value: maybe.'),
@@ -238,7 +243,7 @@ def test_any_path_survives_the_way_through_a_run(tmp_path, data):
         ("train: 5", "'train' holds keys of its own; got 5."),
         ("train: {sampler: 5}", "'train.sampler' holds keys of its own; got 5."),
         ("train: {sampler: {kind: mix}}", "expected one of ['uniform', 'rounds', 'balanced', 'sandwich'"),
-        ("train: {sampler: {kind: mixture}}", "train.sampler.weights must be numbers"),
+        ("train: {sampler: {kind: mixture}}", "train.sampler.weights must be finite"),
     ],
 )
 def test_a_run_with_a_broken_configuration_is_refused(file, tmp_path, text, line):
@@ -247,6 +252,12 @@ def test_a_run_with_a_broken_configuration_is_refused(file, tmp_path, text, line
         read_with_run(tmp_path)
     assert str(path) in str(error.value)
     assert line in str(error.value)
+
+
+def test_what_is_missing_is_called_as_it_is_written(refused):
+    assert refused("extract", "run").endswith("required: --stitch, --out.")
+    assert refused("extract").endswith("required: run, --stitch, --out.")
+    assert refused("search", "run").endswith("required: --macs.")
 
 
 def test_mistakes_on_a_run(refused, tmp_path):

@@ -59,6 +59,15 @@ def test_before_training_its_settings_do_not_count(make, run):
     assert "seeds 0, 1" in run("seeds", *paths)
 
 
+def test_raced_curves_are_refused_with_what_to_do(make, refused):
+    first, second = make(0, 91.0), make(1, 91.0)
+    file = RunFolder(second).latest_curve
+    write_curve(file, [ROWS[0], replace(ROWS[1], images=3)])
+    line = refused("seeds", first, second)
+    assert line.startswith(f"{file} is of a race, which stopped 1 of 2 stitches before they had seen all 4")
+    assert "Sweep every run with --target all" in line
+
+
 def test_runs_that_are_not_alike_are_refused(make, refused, tmp_path):
     first = make(0, 91.0)
     assert "1 run shows no spread" in refused("seeds", first)

@@ -211,7 +211,7 @@ def test_float_images_pass_and_may_shift(folder):
         ({"rank": 2, "ranks": 2}, r"rank is 2 of 2\. Give 0 to 1"),
         ({"ranks": 3}, "A batch of 2 images has none for some of 3 ranks"),
         ({"limit": 0}, "limit is 0"),
-        ({"shuffle_seed": -1}, "shuffle_seed is -1"),
+        ({"shuffle_seed": -1}, "not shuffled by seed -1. Give 0 or more"),
         ({"augment": "cutmix"}, "Unknown augmentation 'cutmix'"),
     ],
 )

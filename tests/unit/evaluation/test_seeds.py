@@ -44,12 +44,20 @@ def test_mean_deviation_and_students_interval():
     [
         (curve(1)[:2], r"only one of them has b\[0:3\]"),
         ([*curve(1)[:2], replace(curve(1)[2], macs=301)], r"in the macs of b\[0:3\]: 300 and 301"),
-        ([*curve(1)[:2], replace(curve(1)[2], images=50)], r"in the images of b\[0:3\]: 500 and 50"),
+        ([replace(row, images=50) for row in curve(1)], r"in the images of a\[0:3\]: 500 and 50"),
     ],
 )
 def test_other_spaces_and_images_are_refused(other, message):
     with pytest.raises(StitchError, match=f"Curves 1 and 3 .*{message}"):
         across_seeds([curve(0), curve(1), other])
+
+
+def test_a_race_is_refused_even_where_all_seeds_stopped_alike():
+    raced = [[*curve(seed)[:2], replace(curve(seed)[2], images=50)] for seed in range(2)]
+    with pytest.raises(
+        StitchError, match=r"^Curve 1 is of a race, which stopped 1 of 3 stitches before .* 500"
+    ):
+        across_seeds(raced)
 
 
 def test_one_curve_is_refused():

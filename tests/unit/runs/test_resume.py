@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,6 +209,32 @@ def test_another_version_or_number_of_processes_is_refused_and_other_threads_are
         patch.setattr("torch.get_num_threads", lambda: 64)
         train_run(run, data=digits, options=options, seed=3, on_note=notes.append)
     assert "the last bits may differ from those of one go: threads was 1, now 64" in notes[1]
+
+
+def test_a_disk_that_fills_up_stops_it_and_with_room_again_it_goes_on(
+    fitted, digits, options, outcome, whole, full_disk
+):
+    run = RunFolder(fitted)
+    with ExitStack() as stack:
+
+        def on_step(record):
+            if record.step == 3:
+                stack.enter_context(full_disk(2000))
+
+        with pytest.raises(
+            StitchError,
+            match=r"checkpoints cannot be written: .*The last good checkpoint is .*step_000000003\.",
+        ):
+            train_run(run, data=digits, options=options, seed=3, on_step=on_step)
+    assert len(list(run.checkpoints.iterdir())) == 2
+    train_run(run, data=digits, options=options, seed=3)
+    assert outcome(fitted) == whole
+
+
+def test_a_log_that_cannot_grow_is_named(fitted, digits, options, full_disk):
+    never = replace(options, checkpoint=CheckpointOptions(keep=0))
+    with full_disk(300), pytest.raises(StitchError, match=r"train\.jsonl\.partial cannot be written: "):
+        train_run(RunFolder(fitted), data=digits, options=never)
 
 
 def test_never_begins_anew(fitted, digits, options, outcome, whole):

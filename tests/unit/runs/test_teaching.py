@@ -121,3 +121,36 @@ def test_a_low_rank_run_reads_back(fitted, digits, quick, contents):
     name = next(key for key in trained if key.endswith("projection.weight"))
     assert not torch.equal(trained[name], before[name])
     assert Path(run.network, "config.json").is_file()
+
+
+@pytest.mark.parametrize(("every", "steps"), [(3, [3, 5]), (5, [5]), (2, [2, 4, 5]), (9, [5])])
+def test_the_guard_measures_what_is_saved(fitted, digits, quick, lines, every, steps):
+    run = RunFolder(fitted)
+    options = replace(quick, lr=1e-2, guard=GuardOptions(every=every, images=100))
+    summary = train_run(run, data=digits, options=options)
+    logged = lines(run.guard_file)
+    assert [line["step"] for line in logged if line["anchor"] == "small"] == steps
+    rows = sweep_run(run, data=digits, options=SweepConfig(images=100, stitches=2))
+    assert summary.anchor_drops == {row.anchor: pytest.approx(row.original_top1 - row.top1) for row in rows}
+
+
+def test_a_limit_is_kept_at_the_last_step_too(fitted, digits, quick):
+    """Nine steps are more than the training has, and yet what it would save is held against the limit."""
+    guard = GuardOptions(every=9, images=100, limit=0.0, stop=True)
+    with pytest.raises(StitchError, match=r"lost .* points after 5 steps; .* is that after 0 steps"):
+        train_run(RunFolder(fitted), data=digits, options=replace(quick, lr=0.1, guard=guard))
+    assert not RunFolder(fitted).is_trained
+
+
+def test_fewer_images_than_a_batch_are_told(fitted, digits, quick):
+    notes = []
+    options = replace(quick, batch_size=1001)
+    train_run(RunFolder(fitted), data=digits, options=options, on_note=notes.append)
+    assert notes == ["train.batch_size is 1,001, and the 1,000 training images make one smaller batch"]
+
+
+def test_a_guard_that_would_steer_too_late_is_refused(fitted, digits, quick, contents):
+    before, guard = contents(fitted), GuardOptions(every=5, images=100, limit=1.0)
+    with pytest.raises(StitchError, match=r"train\.guard\.every is 5 and the training has 5 steps"):
+        train_run(RunFolder(fitted), data=digits, options=replace(quick, guard=guard))
+    assert contents(fitted) == before

@@ -47,6 +47,13 @@ def test_the_last_ones_are_kept(tmp_path):
     assert newest_checkpoint(tmp_path) == (None, [])
 
 
+def test_a_full_disk_is_told_and_leaves_the_checkpoints_before(two, tmp_path, full_disk):
+    with full_disk(100), pytest.raises(StitchError, match=r"cannot be written: .*\. Make room on the disk"):
+        write_checkpoint(tmp_path, made(11), keep=1)
+    assert sorted(tmp_path.iterdir()) == sorted(two)
+    assert newest_checkpoint(tmp_path)[0].step == 10
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-5])
 

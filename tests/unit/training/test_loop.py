@@ -10,6 +10,7 @@ import torch
 from stitchable.errors import StitchError
 from stitchable.stitch import Stitch
 from stitchable.training.loop import train
+from stitchable.training.objectives.losses import Losses
 from stitchable.training.options import TrainOptions
 from stitchable.training.samplers.sampler import Sampler
 from stitchable.training.samplers.schedule import ScheduleSampler
@@ -316,6 +317,24 @@ def test_a_loss_that_is_not_finite_names_stitch_and_step_and_takes_no_step(stitc
     assert [record.step for record in records] == [0, 1, 2]
     assert same(state(network), states[-1])
     assert not any(module.training for module in network.modules())
+
+
+def test_weights_that_the_last_step_broke_are_not_handed_over(stitched_vits, labelled):
+    """A loss of zero whose gradient is infinite: nothing but the weights can tell."""
+
+    def broken(network, stitches, images, labels, *, step):
+        logits = network(images, stitches[0])
+        return Losses(((logits - logits.detach()).abs() + 0.0).sqrt().sum(), {stitches[0]: 0.0})
+
+    with pytest.raises(StitchError, match=r"After 1 steps .* is not finite\. Lower train\.lr"):
+        train(
+            stitched_vits(),
+            lambda epoch: labelled(1, 8),
+            sampler=Always("small[0:3]"),
+            steps_per_epoch=1,
+            options=TrainOptions(epochs=1),
+            objective=broken,
+        )
 
 
 @pytest.mark.parametrize("full", [0, 1])

@@ -15,8 +15,8 @@ from stitchable.training.options import TrainOptions
         ({"mix_probability": 1.1}, r"\.mix_probability must be a share in \[0, 1\]; got 1\.1"),
         ({"cutmix_share": -0.1}, r"\.cutmix_share must be a share"),
         ({"match_cut": 0}, r"\.match_cut must be -1 or below; got 0"),
-        ({"temperature": 0.0}, r"\.temperature must be positive; got 0\.0"),
-        ({"temperature": float("nan")}, r"\.temperature must be positive; got nan"),
+        ({"temperature": 0.0}, r"\.temperature must be positive and finite; got 0\.0"),
+        ({"temperature": float("nan")}, r"\.temperature must be positive and finite; got nan"),
         ({"cross_entropy": 0.0}, "All weights of train.objective are 0. Give one of cross_entropy"),
         ({"teacher": "big"}, "teacher is 'big', and no term asks it. Set soft_distillation"),
         ({"teacher": "big", "feature_matching": 1.0}, "no term asks it"),
@@ -58,7 +58,7 @@ def test_whether_it_mixes():
         ({"tune": "layer"}, r"Unknown train\.tune 'layer'\. Nearest: layers"),
         (
             {"batch_size": 7, "objective": ObjectiveOptions(mixup=0.1)},
-            r"train\.batch_size must be at least 1, and even with mixup or cutmix, in every piece; got 7",
+            r"train\.batch_size must be at least 1, and even in each of train\.accumulate pieces, .*; got 7",
         ),
     ],
 )
@@ -68,4 +68,6 @@ def test_the_options_of_training_around_it(wrong, message):
 
 
 def test_odd_batches_are_fine_where_nothing_mixes():
+    with pytest.raises(StitchError, match=r"train\.batch_size must be at least 1; got 0"):
+        TrainOptions(batch_size=0)
     assert TrainOptions(batch_size=7).batch_size == 7

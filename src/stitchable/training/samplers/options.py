@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,25 +59,46 @@ class SamplerOptions:
         for kind in self.weights:
             if kind not in MIXABLE:
                 raise StitchError(f"Unknown kind {kind!r} in train.sampler.weights. {nearest(kind, MIXABLE)}")
+        self._check_read()
+
+    def _check_read(self) -> None:
+        """Make sure that nothing is said which the kind does not read, where that changes what is trained.
+
+        A file or weights that another kind has left behind are no mistake; with the default they are.
+        """
+        said = {"schedule": self.file and "file", "mixture": self.weights and "weights"}
+        for kind, name in said.items() if self.kind == "uniform" else ():
+            if name:
+                raise StitchError(
+                    f"train.sampler.{name} is given, and train.sampler.kind uniform reads none. Set the kind "
+                    f"to {kind}, or leave the {name} out."
+                )
+        if self.kind in ("sandwich", "schedule") and self.stitches_per_step > 1:
+            other = "random" if self.kind == "sandwich" else "file"
+            raise StitchError(
+                f"train.sampler.stitches_per_step is {self.stitches_per_step}, and {self.kind} does not read "
+                f"it: train.sampler.{other} says how many stitches a step trains. Leave it at 1."
+            )
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         """For each field whether it is in its range, and the range in words."""
         weights, is_schedule = self.weights.values(), self.kind == "schedule"
+        finite = all(0 <= weight < math.inf for weight in weights)
         return {
             "stitches_per_step": (self.stitches_per_step >= 1, "at least 1"),
-            "gap": (self.gap is None or self.gap >= 0, "at least 0, in MACs, or null"),
+            "gap": (self.gap is None or 0 <= self.gap < math.inf, "finite and at least 0, in MACs, or null"),
             "random": (self.random >= 0, "at least 0"),
             "floor": (0 < self.floor <= 1, "a share in (0, 1]"),
             "neglected": (
                 0 <= self.neglected <= 1 - self.floor,
                 f"0 to the {1 - self.floor:g} that floor leaves",
             ),
-            "near": (self.near > 0, "positive, in nats"),
+            "near": (0 < self.near < math.inf, "positive and finite, in nats"),
             "memory": (0 <= self.memory < 1, "a share in [0, 1)"),
             "candidates": (self.candidates >= 2, "at least 2"),
             "weights": (
-                all(weight >= 0 for weight in weights) and (any(weights) or self.kind != "mixture"),
-                "numbers of at least 0, for a mixture one of them positive, such as {uniform: 1, front: 3}",
+                finite and (any(weights) or self.kind != "mixture"),
+                "finite and at least 0, for a mixture one of them positive, such as {uniform: 1, front: 3}",
             ),
             "file": (self.file is not None or not is_schedule, "a text file for the kind schedule"),
             "per_rank": (not (self.per_rank and is_schedule), "false for a schedule, which is one for all"),

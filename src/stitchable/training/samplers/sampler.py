@@ -88,4 +88,6 @@ def check_number(name: str, number: int, most: int) -> None:
         StitchError: It cannot.
     """
     if not 0 <= number <= most:
-        raise StitchError(f"{name} must be at most the {most:,} stitches to draw from; got {number}.")
+        raise StitchError(
+            f"train.sampler.{name} must be at most the {most:,} stitches to draw from; got {number}."
+        )

@@ -37,7 +37,7 @@ class ScheduleSampler(Sampler):
             StitchError: The file does not read, or a line does not; the message names it.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
         except (OSError, UnicodeDecodeError) as error:
             raise StitchError(f"The schedule {path} does not read: {error}.") from None
         steps = []

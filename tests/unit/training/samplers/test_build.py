@@ -1,3 +1,4 @@
+import math
 import random
 from typing import get_args
 
@@ -80,21 +81,37 @@ def test_memory_passes_through(space, options):
     [
         ({"kind": "unifrm"}, r"^Unknown train\.sampler\.kind 'unifrm'\. Nearest: uniform\.$"),
         ({"stitches_per_step": 0}, r"^train\.sampler\.stitches_per_step must be at least 1; got 0\.$"),
-        ({"gap": -1.0}, r"^train\.sampler\.gap must be at least 0, in MACs, or null; got -1\.0\.$"),
+        (
+            {"gap": -1.0},
+            r"^train\.sampler\.gap must be finite and at least 0, in MACs, or null; got -1\.0\.$",
+        ),
         ({"random": -1}, "random must be at least 0"),
         ({"floor": 0.0}, r"floor must be a share in \(0, 1\]; got 0\.0"),
         ({"floor": 0.6, "neglected": 0.5}, r"neglected must be 0 to the 0\.4 that floor leaves; got 0\.5"),
         ({"near": 0.0}, "near must be positive"),
         ({"memory": 1.0}, r"memory must be a share in \[0, 1\); got 1\.0"),
         ({"candidates": 1}, "candidates must be at least 2"),
-        ({"kind": "mixture"}, r"weights must be numbers of at least 0, for a mixture .*; got \{\}"),
+        ({"kind": "mixture"}, r"weights must be finite and at least 0, for a mixture .*; got \{\}"),
         ({"kind": "mixture", "weights": {"front": 0.0}}, "for a mixture one of them positive"),
-        ({"weights": {"front": -1.0, "uniform": 2.0}}, "weights must be numbers of at least 0"),
+        ({"weights": {"front": -1.0, "uniform": 2.0}}, "weights must be finite and at least 0"),
         (
             {"weights": {"fornt": 1.0}},
             r"^Unknown kind 'fornt' in train\.sampler\.weights\. Nearest: front, uniform\.$",
         ),
         ({"kind": "mixture", "weights": {"schedule": 1.0}}, "Unknown kind 'schedule'"),
+        ({"kind": "mixture", "weights": {"front": math.inf}}, "weights must be finite"),
+        ({"gap": math.inf}, "gap must be finite"),
+        ({"near": math.inf}, "near must be positive and finite"),
+        (
+            {"file": "x"},
+            r"^train\.sampler\.file is given, and .* uniform reads none\. Set the kind to schedule",
+        ),
+        ({"weights": {"front": 1.0}}, r"^train\.sampler\.weights is given, .* Set the kind to mixture"),
+        (
+            {"kind": "sandwich", "stitches_per_step": 4},
+            r"^train\.sampler\.stitches_per_step is 4, and sandwich does not read it: train\.sampler\.random",
+        ),
+        ({"kind": "schedule", "file": "x", "stitches_per_step": 2}, "schedule does not read it"),
         ({"kind": "schedule"}, r"^train\.sampler\.file must be a text file for the kind schedule; got None"),
         ({"kind": "schedule", "file": "x", "per_rank": True}, "per_rank must be false for a schedule"),
     ],
@@ -103,6 +120,14 @@ def test_memory_passes_through(space, options):
 def test_options_that_make_no_sense(wrong, message):
     with pytest.raises(StitchError, match=message):
         SamplerOptions(**wrong)
+
+
+def test_what_another_kind_has_left_behind_is_no_mistake():
+    left = SamplerOptions(kind="balanced", weights={"front": 1.0}, file="x")
+    assert left.kind == "balanced"
+    assert (
+        SamplerOptions(kind="mixture", weights={"sandwich": 1.0}, stitches_per_step=4).stitches_per_step == 4
+    )
 
 
 def test_a_space_too_large_to_list_serves_every_kind(huge, options):

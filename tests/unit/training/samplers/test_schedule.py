@@ -35,7 +35,8 @@ def test_a_line_is_a_step_and_the_end_begins_again(space, file):
     [
         ("a\nb\na[0:2]+b[3:4]\n", r"steps\.txt, line 3: Stitch a\[0:2\]\+b\[3:4\] is not in the space"),
         ("# note\n\nd[0:4]\n", r"steps\.txt, line 3: .*there is no anchor 'd'"),
-        ("a\nb, c\n", r"steps\.txt, line 2: Stitch id 'b,' does not read"),
+        ("a\nb, c\n", r"steps\.txt, line 2: 'b,' is no anchor, and no stitch id such as .*Nearest: b\."),
+        ("a\nb[0-4]\n", r"steps\.txt, line 2: Stitch id 'b\[0-4\]' does not read"),
         ("a b a\n", r"steps\.txt, line 1: A step trains one or more different stitches; got a\[0:4\] b"),
         ("# nothing\n\n", r"The schedule .*steps\.txt has no step\. Write one line per step"),
         (b"\xff\xfe\x00", r"The schedule .*steps\.txt does not read: "),
@@ -45,6 +46,11 @@ def test_a_file_that_is_wrong_is_named_with_its_line(space, file, text, message)
     with pytest.raises(StitchError, match=message) as error:
         ScheduleSampler.from_file(space, file(text))
     assert "\n" not in str(error.value)
+
+
+def test_the_mark_that_some_editors_begin_a_file_with_is_no_part_of_it(space, file):
+    sampler = ScheduleSampler.from_file(space, file(b"\xef\xbb\xbfb\r\na\r\n"))
+    assert [str(stitch) for step in (0, 1) for stitch in sampler(step)] == ["b[0:4]", "a[0:4]"]
 
 
 def test_a_file_that_is_not_there(space, tmp_path):
