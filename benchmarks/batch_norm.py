@@ -19,22 +19,13 @@ from typing import Any
 import torch
 
 from record import machine, print_table, write
-from stitchable.cli.arguments import add_run_config, command_parser, parse
 from stitchable.evaluation.curve import CurveRow
-from stitchable.runs.config import RunConfig
 from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.sweep import sweep_run
+from zero_training import configuration
 
 RECIPE = "recipes/cifar10_resnets.yaml"
-
-
-def recipe() -> RunConfig:
-    """The recipe's configuration, read as the command line reads it."""
-    parser = command_parser("fit", "")
-    add_run_config(parser)
-    arguments = parse(parser, ["--config", RECIPE])
-    return RunConfig(**{name: arguments[name] for name in RunConfig.__dataclass_fields__})
 
 
 def summary(rows: list[CurveRow], anchors: set[str]) -> dict[str, Any]:
@@ -69,7 +60,7 @@ def main() -> None:
     content: dict[str, Any] = json.loads(given.out.read_text()) if given.out.is_file() else {}
     content.setdefault("machine", machine())
     conditions: dict[str, Any] = content.setdefault("conditions", {})
-    config = recipe()
+    config = configuration(["--config", RECIPE])
     for match in (True, False):
         wanted = {f"match_variance {match}, calibration_images {images}": images for images in given.images}
         if wanted.keys() <= conditions.keys():

@@ -65,7 +65,8 @@ ARMS = {
     "plain trial": "--train.lr 3e-4 --train.layer_lr 3e-3 --train.objective.cross_entropy 0 "
     "--train.objective.soft_distillation 1 --train.sampler.kind schedule " + TEACHER,
     "ours, anchors as trained": OURS,
-    # The anchors six tenths of the way to where training took them.
+    # The anchors so far on the way to where training took them.
+    "ours, anchors half way": OURS + " --train.interpolation 0.5",
     "ours": OURS + " --train.interpolation 0.6",
 }
 

@@ -1,7 +1,7 @@
 """What it takes to count, sample and search spaces that cannot be listed, against the size of the space.
 
-Every task runs twice: for its time, in CPU seconds of one thread, and for the memory that Python and NumPy
-hold at the most while it runs. No weights are needed. See README.md beside this file.
+Every task runs twice for its time, in CPU seconds of one thread, and once more for the memory that Python and
+NumPy hold at the most while it runs. No weights are needed. See README.md beside this file.
 """
 
 from __future__ import annotations

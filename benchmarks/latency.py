@@ -8,31 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from overhead import cifar_resnets, vits
 from record import machine, print_table, write
 from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.load import anchor_from_timm
 from stitchable.evaluation.device_cost import Condition, DeviceCosts
-from stitchable.evaluation.disagreement import rank_correlation
+from stitchable.evaluation.disagreement import spearman
 from stitchable.network import StitchedNetwork
 from stitchable.profiling.profile import profile
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-from cifar_resnets import resnet20, resnet56
-
-
-def vits() -> list[Anchor]:
-    """DeiT-Ti and DeiT-S at 224×224, random weights."""
-    return [anchor_from_timm(f"deit_{size}_patch16_224", name=size) for size in ("tiny", "small")]
-
-
-def cifar_resnets() -> list[Anchor]:
-    """ResNet-20 and -56 at 32×32, random weights."""
-    return [resnet20(), resnet56()]
 
 
 def mixed() -> list[Anchor]:
@@ -64,7 +51,7 @@ def measure(family: str, condition: Condition, given: argparse.Namespace) -> dic
 
 def _alike(network: StitchedNetwork, costs: DeviceCosts) -> float | None:
     macs = [network.cost(stitch).macs for stitch in costs.stitches]
-    return rank_correlation(macs, [cost.p50_ms for cost in costs.stitches.values()])
+    return spearman(macs, [cost.p50_ms for cost in costs.stitches.values()])
 
 
 def main() -> None:

@@ -20,9 +20,8 @@ from torch import Tensor
 
 from record import machine, median_interval, print_table, write
 from stitchable.cost.parts import PartCost
-from stitchable.feature import FeatureSpec
+from stitchable.feature import Cut, FeatureSpec
 from stitchable.initialization.layer_statistics import LayerStatistics
-from stitchable.initialization.views import Cut
 from stitchable.space.build import build_space
 from stitchable.space.outline import Outline
 from stitchable.space.space import StitchingSpace

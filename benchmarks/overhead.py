@@ -9,10 +9,12 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from record import machine, median_interval, print_table, write
 from stitchable.anchors.anchor import Anchor
@@ -22,7 +24,7 @@ from stitchable.network import StitchedNetwork
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from cifar_resnets import resnet20, resnet56
 
-Call = Callable[[], object]
+Call = Callable[[], Tensor]
 
 
 def vits() -> list[Anchor]:
@@ -55,8 +57,8 @@ def pairs_of_calls(network: StitchedNetwork, batch: int) -> dict[str, tuple[Call
     }
     for name, anchor in network.anchors.items():
         calls[f"{name}: anchor(x) / model(x)"] = (
-            lambda anchor=anchor: anchor(x),  # type: ignore[misc]
-            lambda anchor=anchor: anchor.model(x),  # type: ignore[misc]
+            partial(anchor, x),
+            partial(anchor.model, x),
         )
     last = list(network.anchors)[-1]
     calls[f"{last}: network(x, {last!r}) / model(x)"] = (
@@ -64,11 +66,13 @@ def pairs_of_calls(network: StitchedNetwork, batch: int) -> dict[str, tuple[Call
         lambda: network.anchors[last].model(x),
     )
     for ours, theirs in calls.values():
-        assert torch.equal(ours(), theirs())  # type: ignore[arg-type]
+        assert torch.equal(ours(), theirs())
     return calls
 
 
-def compare(ours: Call, theirs: Call, options: argparse.Namespace) -> dict[str, Any]:
+def compare(
+    ours: Callable[[], object], theirs: Callable[[], object], options: argparse.Namespace
+) -> dict[str, Any]:
     """Ratio of two calls' times from blocks in the order A B B A, then B A A B, and so on.
 
     Each of the four is as many calls as fill ``options.block_ms``. A block gives one ratio; the order
@@ -78,7 +82,8 @@ def compare(ours: Call, theirs: Call, options: argparse.Namespace) -> dict[str, 
         ours(), theirs()
     once = min(seconds(theirs, 1) for _ in range(5))
     calls = max(1, round(options.block_ms / 1000 / once))
-    ratios, each = [], []
+    ratios: list[float] = []
+    each: list[float] = []
     end = time.perf_counter() + options.seconds
     while time.perf_counter() < end or len(ratios) < 21:
         a, b = (ours, theirs) if len(ratios) % 2 == 0 else (theirs, ours)
@@ -97,7 +102,7 @@ def compare(ours: Call, theirs: Call, options: argparse.Namespace) -> dict[str, 
     }
 
 
-def seconds(call: Call, number: int) -> float:
+def seconds(call: Callable[[], object], number: int) -> float:
     """Wall-clock seconds of some calls."""
     start = time.perf_counter()
     for _ in range(number):

@@ -115,6 +115,8 @@ class Trial:
             stitch = band.draw("random reassembly", self.config.seed, attempt)
             if stitch.joints and len(chosen) < RANDOM:
                 chosen.setdefault(stitch)
+        if len(chosen) < RANDOM:
+            raise SystemExit(f"Fewer than {RANDOM} networks have {macs * 4 // 5:,} to {macs:,} MACs.")
         run = RunFolder(self.folder / f"random_{macs}_{self.config.seed}")
         listed = listed_space(space, list(chosen))
         fit_run(run, self.config.run, self.anchors, space=listed, overwrite=run.path.is_dir())
@@ -236,7 +238,7 @@ def compare(
     wanted = [f"random {number}" for number in range(RANDOM)]
     if not all(map(done, wanted)):
         run, stitches = trial.drawn(macs)
-        for arm, stitch in zip(wanted, stitches, strict=False):
+        for arm, stitch in zip(wanted, stitches, strict=True):
             if not done(arm):
                 network(arm, run, stitch)
 

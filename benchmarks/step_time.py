@@ -81,7 +81,8 @@ def compare(
     once = bare(network, stitch, batch, options, 3)
     steps = max(3, round(given.block_ms / 1000 / once) + 1)
     measured = (network, stitch, batch, options, steps)
-    ratios, each = [], []
+    ratios: list[float] = []
+    each: list[float] = []
     end = time.perf_counter() + given.seconds
     while time.perf_counter() < end or len(ratios) < 11:
         calls = (ours, bare, bare, ours) if len(ratios) % 2 == 0 else (bare, ours, ours, bare)

@@ -10,6 +10,7 @@ import torch
 import yaml
 from torchvision.transforms.functional import to_pil_image
 
+from stitchable.cli.arguments import add_sections, command_parser, parse
 from stitchable.cli.main import main
 from stitchable.runs.fit import load_anchors, make_space
 from stitchable.space.build import SpaceOptions
@@ -82,3 +83,16 @@ def test_the_smoke_size_goes_all_the_way(name, photos, tmp_path):
     assert small.keys() <= {"epochs", "batch_size", "objective"}
     assert used["objective"].items() >= {**said.pop("objective"), **small.pop("objective")}.items()
     assert used.items() >= {**said, **small}.items()
+
+
+def test_the_short_training_is_that_of_the_recipes_it_was_measured_with():
+    short = values(RECIPES / "train_short.yaml")
+    for name in ("cifar10_resnets", "cifar10_four_resnets"):
+        whole = values(RECIPES / f"{name}.yaml")["train"]
+        assert whole.pop("autocast") == "bfloat16"  # a matter of the machine
+        assert whole["objective"].pop("teacher") == "resnet56"  # the dearest anchor, whatever it is called
+        assert whole == short
+    parser = command_parser("train", "")
+    add_sections(parser, "train")
+    given = parse(parser, ["--train", str(RECIPES / "train_short.yaml"), "--train.epochs", "5"]).train
+    assert (given.epochs, given.interpolation, given.objective.mixup) == (5, 0.6, 1)

@@ -1,19 +1,14 @@
-import copy
-import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.copies import on_meta
 from stitchable.cost.macs import count_macs
 from stitchable.errors import StitchError
-from stitchable.input_spec import InputSpec
-from stitchable.network import StitchedNetwork, check_compatible
+from stitchable.network import StitchedNetwork
 from stitchable.space.build import SpaceOptions, build_space
 from stitchable.space.prune import ListedSpace, prune
-from stitchable.space.space import StitchingSpace
 from stitchable.stitch import Stitch
 
 
@@ -132,74 +127,6 @@ def test_gradients_reach_what_the_stitch_runs_and_nothing_else(two, images):
     assert reached == network.extract(stitch).state_dict().keys()
 
 
-# Extraction
-
-
-@torch.no_grad()
-def test_extraction_is_bit_equal_and_holds_nothing_else(network, images):
-    whole = network.state_dict()
-    places = {tensor.untyped_storage().data_ptr() for tensor in whole.values()}
-    for stitch in network.space:
-        sub = network.extract(stitch)
-        assert torch.equal(sub(images), network(images, stitch))
-        # What it needs, spelled out from the text id.
-        needed = [f"layers.{joint.layer}." for joint in network.space.path(stitch)]
-        for segment in stitch.segments:
-            anchor = network.anchors[segment.anchor]
-            blocks = anchor.split.blocks[segment.start : segment.stop]
-            needed += [f"anchors.{segment.anchor}.model.{use}" for part in blocks for use in part.uses]
-        for segment, part in ((stitch.segments[0], "stem"), (stitch.segments[-1], "head")):
-            uses = getattr(network.anchors[segment.anchor].split, part).uses
-            needed += [f"anchors.{segment.anchor}.model.{use}" for use in uses]
-        pattern = re.compile("|".join(re.escape(name.rstrip(".")) + r"(\.|$)" for name in needed))
-        state = sub.state_dict()
-        assert state.keys() == {name for name in whole if pattern.match(name)}
-        assert all(torch.equal(tensor, whole[name]) for name, tensor in state.items())
-        assert places.isdisjoint(tensor.untyped_storage().data_ptr() for tensor in state.values())
-
-
-@torch.no_grad()
-def test_cost_is_that_of_the_extracted_module(network):
-    """Counted on the module itself, also where a path comes back to an anchor: params once, MACs twice."""
-    for stitch in network.space:
-        sub, cost = network.extract(stitch), network.cost(stitch)
-        assert count_macs(on_meta(sub), torch.empty(1, 3, 32, 32, device="meta"))[0] == cost.macs
-        assert sum(parameter.numel() for parameter in sub.parameters()) == cost.params
-
-
-def test_a_path_that_crosses_a_joint_again(vit_network, images):
-    stitch = "small[0:2]+large[1:2]+small[1:2]+large[1:3]"
-    sub = vit_network.extract(stitch)
-    assert len(sub.layers) == 2
-    assert len(sub.stitch.joints) == 3
-    with torch.no_grad():
-        assert torch.equal(sub(images), vit_network(images, stitch))
-
-
-def test_extraction_keeps_the_mode_and_changes_nothing(network):
-    copied = copy.deepcopy(network)
-    for training in (True, False):
-        copied.train(training)
-        sub = copied.extract(list(copied.space)[-1])
-        assert {module.training for module in sub.modules()} == {training}
-    before = network.state_dict()
-    after = copied.state_dict()
-    assert after.keys() == before.keys()
-    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
-
-
-def test_training_the_copy_leaves_the_network_alone(network, images):
-    copied = copy.deepcopy(network)
-    stitch = list(copied.space)[-1]
-    before = {name: tensor.clone() for name, tensor in copied.state_dict().items()}
-    sub = copied.train().extract(stitch)
-    sub(images).sum().backward()
-    torch.optim.SGD(sub.parameters(), lr=1.0).step()
-    moved = [name for name, tensor in sub.state_dict().items() if not torch.equal(tensor, before[name])]
-    assert moved
-    assert all(torch.equal(before[name], tensor) for name, tensor in copied.state_dict().items())
-
-
 # The network itself
 
 
@@ -282,9 +209,6 @@ def test_the_card_tells_the_costs(network, tmp_path):
     assert "Output: 10 logits" in card
 
 
-# Errors
-
-
 def test_a_stitch_that_is_not_there_names_the_nearest(two, images):
     network = StitchedNetwork(two)
     for call in (lambda text: network(images, text), network.extract, network.cost):
@@ -295,95 +219,3 @@ def test_a_stitch_that_is_not_there_names_the_nearest(two, images):
             call("smal[0:1]+large[1:3]")
         with pytest.raises(StitchError, match="does not read"):
             call("larg")
-
-
-def renamed(anchor, name, **changes):
-    given = {"input_spec": anchor.input_spec, "classes": anchor.classes, **changes}
-    return Anchor(anchor.model, anchor.split, name=name, **given)
-
-
-PLAIN = InputSpec((3, 32, 32), (0.5,) * 3, (0.5,) * 3)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"img_size": 48}, "one and two take different images: input size 3×32×32 is not 3×48×48"),
-        ({"num_classes": 7}, "one tells 10 classes apart, two 7"),
-    ],
-)
-def test_anchors_of_other_images_or_classes(vit, changes, message):
-    with pytest.raises(StitchError, match=message):
-        StitchedNetwork([vit("one", 16), vit("two", 24, **changes)])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"input_spec": InputSpec((3, 32, 32), (0.4,) * 3, (0.5,) * 3)},
-            "one and two take different images: input mean 0.5/0.5/0.5 is not 0.4/0.4/0.4",
-        ),
-        (
-            {"input_spec": InputSpec((3, 32, 32), (0.5,) * 3, (1.0,) * 3)},
-            "one and two take different images: input std 0.5/0.5/0.5 is not 1/1/1",
-        ),
-        ({"classes": tuple("abcdefghji")}, "one and two have the same classes in another order"),
-        ({"classes": tuple("abcdefghix")}, "Class 9 is 'j' for one and 'x' for two"),
-    ],
-)
-@pytest.mark.parametrize("between", [False, True])
-def test_anchors_that_mean_something_else(vit, change, message, between):
-    one = renamed(vit("one", 16), "one", input_spec=PLAIN, classes=tuple("abcdefghij"))
-    two = renamed(vit("two", 24), "two", **{"input_spec": PLAIN, "classes": None, **change})
-    # An anchor that does not know its classes must not hide that its neighbours' differ.
-    middle = [renamed(vit("mid", 20), "mid", input_spec=PLAIN)] if between and "classes" in change else []
-    with pytest.raises(StitchError, match=message):
-        check_compatible([one, *middle, two])
-
-
-def test_class_names_may_be_known_to_one_alone(vit):
-    one = renamed(vit("one", 16), "one", classes=tuple("abcdefghij"))
-    assert StitchedNetwork([vit("two", 24), one]).classes == tuple("abcdefghij")
-
-
-def test_a_space_of_other_anchors(two, vit):
-    space = build_space([two[0].outline, vit("b", 24).outline])
-    with pytest.raises(StitchError, match="The space is of the anchors small, b; got small, large"):
-        StitchedNetwork(two, space)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"depth": 4}, "an anchor large of 4 blocks; it has 3"),
-        ({"embed_dim": 32}, r"an anchor large whose cut 0 carries \(5, 32\); it carries \(5, 24\)"),
-        ({"img_size": 48}, "an anchor large whose cut 0 carries"),
-        ({"mlp_ratio": 2}, "an anchor large of other stages or costs"),
-    ],
-)
-def test_a_space_of_anchors_of_the_same_names(two, vit, changes, message):
-    planned = vit("large", 24, **changes)
-    joints = build_space([anchor.outline for anchor in two]).joints
-    with pytest.raises(StitchError, match=message):
-        StitchedNetwork(two, StitchingSpace([two[0].outline, planned.outline], joints))
-
-
-def test_two_anchors_of_one_name_are_not_merged(two, vit):
-    space = build_space([anchor.outline for anchor in two])
-    with pytest.raises(StitchError, match="Anchor names must differ; got small, large, large"):
-        StitchedNetwork([*two, vit("large", 24)], space)
-
-
-def test_class_names_of_another_number_than_logits(vit):
-    for count in (9, 11):
-        one = renamed(vit("one", 16), "one", classes=tuple("abcdefghijk"[:count]))
-        other = renamed(vit("two", 24), "two", classes=tuple("abcdefghij"))
-        with pytest.raises(StitchError, match=f"one has {count} class names for 10 logits"):
-            StitchedNetwork([other, one])
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_too_few_anchors(two, number):
-    with pytest.raises(StitchError, match="at least two"):
-        StitchedNetwork(two[:number])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stitchable.cli.display import console, table
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCosts
-from stitchable.evaluation.disagreement import flips, latency_front, overtaken, rank_correlation
+from stitchable.evaluation.disagreement import flips, latency_front, overtaken, spearman
 from stitchable.units import format_count
 
 _ROWS = 6
@@ -78,7 +78,7 @@ def _print_stitches(costs: DeviceCosts, rows: Sequence[CurveRow]) -> None:
 
 
 def _print_disagreement(costs: DeviceCosts, rows: Sequence[CurveRow]) -> None:
-    alike = rank_correlation([row.macs for row in rows], [costs.stitches[row.stitch].p50_ms for row in rows])
+    alike = spearman([row.macs for row in rows], [costs.stitches[row.stitch].p50_ms for row in rows])
     lost = overtaken(rows, costs.stitches)
     on_front = sum(row.on_front for row in rows)
     if alike is not None:

@@ -33,7 +33,9 @@ def run(words: Sequence[str]) -> None:
     add_trust_code(parser)
     arguments = parse(parser, words)
     if arguments.check < 0 or not arguments.seconds >= 0:
-        raise StitchError("--check and --seconds are not negative.")
+        raise StitchError(
+            f"Got --check {arguments.check} and --seconds {arguments.seconds:g}; both must be 0 or more."
+        )
 
     from stitchable.cli.device_table import print_costs
     from stitchable.cli.display import console, progress

@@ -23,23 +23,34 @@ from stitchable.errors import StitchError
 from stitchable.input_spec import InputSpec
 
 
-class ImageLoader(DataLoader[Any]):
-    """A ``DataLoader`` of (images, labels) whose workers' mistakes arrive as plain `StitchError`.
+class ImageLoader:
+    """Batches of (images, labels) of a ``DataLoader``, whose workers' mistakes arrive as plain `StitchError`.
 
     An exception that crosses from a worker comes with its trace in its message; here the worker hands
     over the error as its batch, and it is raised on this side as it was. So are images counted that did
     not read; a batch that has no other is left out.
+
+    Args:
+        dataset: Gives a `Batch`, or the error, for each list of items.
+        skipped: Where images that did not read are counted.
+        empty: Give a batch of no images instead of leaving it out.
+        options: Of the ``DataLoader``.
     """
 
     def __init__(
         self, dataset: Dataset[Any], *, skipped: Skipped, empty: bool = False, **options: Any
     ) -> None:
-        super().__init__(dataset, **options)
+        self.dataset = dataset
+        self._batches: DataLoader[Any] = DataLoader(dataset, **options)
         self._skipped = skipped
         self._empty = empty
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
-        for batch in super().__iter__():
+    def __len__(self) -> int:
+        """Number of batches, before any is left out."""
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self._batches:
             if isinstance(batch, StitchError):
                 raise batch
             self._skipped.add(batch.corrupt)

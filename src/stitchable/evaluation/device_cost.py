@@ -23,6 +23,10 @@ class Condition:
         dtype: What it computed in, such as ``"float32"``.
         batch: Images per call.
         threads: Threads of the processor.
+
+    Example:
+        >>> str(Condition(batch=8, threads=2))
+        'cpu, eager, float32, batch 8, 2 threads'
     """
 
     device: str = "cpu"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -42,18 +41,19 @@ class Overtaken:
     by: CurveRow
 
 
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Spearman's rank correlation, ties with their mean rank; ``None`` where one side is all equal.
 
     Example:
-        >>> rank_correlation([1, 2, 3, 4], [10.0, 20.0, 40.0, 30.0])
+        >>> round(spearman([1, 2, 3, 4], [10.0, 20.0, 40.0, 30.0]), 6)
         0.8
     """
-    ours, theirs = _ranks(first), _ranks(second)
-    middle = (len(ours) + 1) / 2
-    shared = sum((a - middle) * (b - middle) for a, b in zip(ours, theirs, strict=True))
-    spread = math.sqrt(sum((a - middle) ** 2 for a in ours) * sum((b - middle) ** 2 for b in theirs))
-    return shared / spread if spread else None
+    import numpy as np
+    from scipy.stats import rankdata
+
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
 def flips(macs: Mapping[str, int], costs: Mapping[str, DeviceCost], *, most: int = 3) -> list[Flip]:
@@ -91,11 +91,3 @@ def overtaken(rows: Sequence[CurveRow], costs: Mapping[str, DeviceCost]) -> list
         )
         for row in sorted(lost, key=lambda row: (row.macs, row.index))
     ]
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1; equal values share the mean of theirs."""
-    places: dict[float, list[int]] = {}
-    for place, value in enumerate(sorted(values), start=1):
-        places.setdefault(value, []).append(place)
-    return [sum(places[value]) / len(places[value]) for value in values]

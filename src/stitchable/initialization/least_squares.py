@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from stitchable.errors import StitchError
+from stitchable.rounding import least_share, spread_by_rounding
 
-_RANK = 1e-13  # eigenvalues below this share of the largest are none: float32 features tell no more apart
 LARGEST_SCALE = 4.0  # of matched variances: a channel that is hardly predicted must not become noise
-_CONSTANT = 1e-12  # what varies by less than this share of its mean is constant
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ class LeastSquares:
 
         Raises:
             StitchError: Fewer rows than ``d_front + 1`` were seen and ``ridge`` is 0, no rows at all, a
-                negative ridge, or features that are not finite.
+                ridge below 0 or not finite, or features that are not finite.
 
         Source: Pan et al. 2023, section 3.2; the joint solve over pairs is ours.
         """
         width = len(self.x_mean)
-        if ridge < 0:
-            raise StitchError(f"The ridge is a strength of at least 0; got {ridge}.")
+        if not 0 <= ridge < math.inf:
+            raise StitchError(f"The ridge is a finite strength of at least 0; got {ridge}.")
         needed = 1 if ridge else width + 1
         if self.rows < needed:
             raise StitchError(
@@ -131,7 +131,7 @@ class LeastSquares:
         penalised = self.scatter + penalty * torch.eye(
             width, dtype=self.scatter.dtype, device=self.scatter.device
         )
-        solution = _solve_symmetric(penalised, self.cross, floor=_rounding(self.x_mean, self.rows))
+        solution = _solve_symmetric(penalised, self.cross, floor=spread_by_rounding(self.x_mean, self.rows))
         if match_variance:
             predicted = (solution * (self.scatter @ solution)).sum(0)
             wanted = self.y_scatter / predicted.clamp(min=torch.finfo(predicted.dtype).tiny)
@@ -151,12 +151,7 @@ class LeastSquares:
 
     def _share(self, explained: float) -> float:
         spread = float(self.y_scatter.sum())
-        return explained / spread if spread > _rounding(self.y_mean, self.rows) else 1.0
-
-
-def _rounding(mean: Tensor, rows: int) -> float:
-    """Sum of squares that values which do not vary at all may seem to have, by rounding of their mean."""
-    return rows * float((_CONSTANT * mean).square().max())
+        return explained / spread if spread > spread_by_rounding(self.y_mean, self.rows) else 1.0
 
 
 def _solve_symmetric(matrix: Tensor, right: Tensor, *, floor: float) -> Tensor:
@@ -167,7 +162,7 @@ def _solve_symmetric(matrix: Tensor, right: Tensor, *, floor: float) -> Tensor:
         right: ``(d, columns)``.
         floor: Eigenvalues up to here are rounding, however small the others are.
     """
-    share = max(_RANK, len(matrix) * torch.finfo(matrix.dtype).eps)
+    share = least_share(len(matrix))
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if not failed:
         # The ratio of pivots bounds the condition number from below: cheap, and it finds rank deficiency.

@@ -44,7 +44,7 @@ def put_together(prefix: Sequence[Tensor], grid: Tensor, spec: FeatureSpec) -> T
 def resample(grid: Tensor, size: tuple[int, int]) -> Tensor:
     """Grid ``(batch, rows, columns, width)`` with another number of rows and columns.
 
-    A grid that shrinks along both sides is averaged over the areas that fall together, as an adaptive
+    A grid that grows along neither side is averaged over the areas that fall together, as an adaptive
     average pooling does; otherwise it is interpolated bilinearly. Either is linear in the grid and leaves
     constants alone, so it commutes with an affine map of the channels.
     """

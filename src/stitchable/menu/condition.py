@@ -61,21 +61,9 @@ def profile_command(run: str, wanted: Mapping[str, Any]) -> str:
     return " ".join(["stitchable profile", run, *options])
 
 
-def describe_condition(condition: Condition) -> str:
-    """A condition in words.
-
-    Example:
-        >>> describe_condition(Condition(batch=8, threads=2))
-        'cpu, eager, float32, batch 8, 2 threads'
-    """
-    threads = f"{condition.threads} thread{'' if condition.threads == 1 else 's'}"
-    named = (condition.device, condition.runtime, condition.dtype, f"batch {condition.batch}", threads)
-    return ", ".join(named)
-
-
 def list_conditions(conditions: Sequence[Condition]) -> str:
     """Conditions by semicolons, the first six of many."""
-    words = [describe_condition(each) for each in conditions[:_LISTED]]
+    words = [str(each) for each in conditions[:_LISTED]]
     if len(conditions) > _LISTED:
         words.append(f"and {len(conditions) - _LISTED} more")
     return "; ".join(words)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from stitchable.menu.axis import AXES
-from stitchable.menu.condition import describe_condition
 from stitchable.menu.gaps import Gap
 from stitchable.menu.menu_file import Menu, MenuEntry
 from stitchable.menu.pick_text import describe_comparison
@@ -60,7 +59,7 @@ def describe_menu(menu: Menu) -> list[str]:
         f"the best of all, {menu.mean_loss:.2f} on average",
     ]
     if menu.condition is not None:
-        lines.append(f"{menu.percentile} latency on {describe_condition(menu.condition)}")
+        lines.append(f"{menu.percentile} latency on {menu.condition}")
     return [*lines, *(describe_gap(gap, menu.axis) for gap in menu.gaps), *menu.notes]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from stitchable.menu.axis import AXES, PricedRow
 from stitchable.menu.choice import Choice, Neighbour
-from stitchable.menu.condition import describe_condition
 from stitchable.menu.evidence import Lead
 from stitchable.units import format_points
 
@@ -48,7 +47,7 @@ def describe(choice: Choice) -> str:
         off = "" if error is None else f"; predictions are {100 * error:.1f} % off on the median"
         lines.append(
             f"{choice.percentile} latency {AXES['latency'].show(costs['latency'])}, memory "
-            f"{AXES['memory'].show(costs['memory'])} on {describe_condition(choice.condition)}{off}"
+            f"{AXES['memory'].show(costs['memory'])} on {choice.condition}{off}"
         )
     return "\n".join([*lines, *choice.notes])
 

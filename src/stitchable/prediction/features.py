@@ -69,13 +69,17 @@ def feature_table(space: StitchingSpace, stitches: Sequence[Stitch], known: Know
     """
     if not stitches:
         raise StitchError("No stitch was given of which something could be known.")
-    rows = [_features(space, stitch, known) for stitch in stitches]
+    alone = {row.anchor: row.top1 for row in known.untrained.values() if row.anchor}
+    rows = [_features(space, stitch, known, alone) for stitch in stitches]
     names = tuple(name for name in FEATURES if all(name in row for row in rows))
     values = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
     return FeatureTable(tuple(stitches), names, values.reshape(len(rows), len(names)))
 
 
-def _features(space: StitchingSpace, stitch: Stitch, known: Known) -> dict[str, float]:
+def _features(
+    space: StitchingSpace, stitch: Stitch, known: Known, alone: Mapping[str, float]
+) -> dict[str, float]:
+    """What is known of one stitch; ``alone`` is the top-1 of each anchor before training."""
     joints = space.path(stitch)
     last = stitch.segments[-1]
     dearest = max(outline.cost.macs for outline in space.outlines.values())
@@ -91,7 +95,6 @@ def _features(space: StitchingSpace, stitch: Stitch, known: Known) -> dict[str, 
     if str(stitch) in known.untrained:
         row = known.untrained[str(stitch)]
         found |= {"untrained_top1": row.top1, "untrained_loss": row.loss}
-    alone = {row.anchor: row.top1 for row in known.untrained.values() if row.anchor}
     if all(name in alone for name in stitch.anchors):
         weighed = sum(len(segment) * alone[segment.anchor] for segment in stitch.segments)
         found["anchors_top1"] = weighed / stitch.depth

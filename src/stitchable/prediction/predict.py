@@ -57,18 +57,12 @@ class Prediction:
         return {
             "fitted_on": self.fitted_on,
             "features": list(self.features),
-            "correlation": _plain(self.correlation),
+            "correlation": self.correlation and self.correlation.to_dict(),
             "error": self.error,
             "spread": self.spread,
-            "single": {name: _plain(each) for name, each in self.single.items()},
+            "single": {name: each and each.to_dict() for name, each in self.single.items()},
             "rows": [row._asdict() for row in self.rows],
         }
-
-
-def _plain(found: RankCorrelation | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"spearman": found.spearman._asdict(), "kendall": found.kendall._asdict(), "pairs": found.pairs}
 
 
 def predict(table: FeatureTable, measured: Mapping[str, float]) -> Prediction:

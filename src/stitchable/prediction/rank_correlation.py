@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,14 @@ class RankCorrelation(NamedTuple):
     kendall: Interval
     pairs: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "spearman": self.spearman._asdict(),
+            "kendall": self.kendall._asdict(),
+            "pairs": self.pairs,
+        }
+
 
 def rank_correlation(
     x: NDArray[np.float64], y: NDArray[np.float64], *, draws: int = DRAWS, seed: int = 0
@@ -60,12 +68,14 @@ def rank_correlation(
         ``None`` where a list is constant: it orders nothing.
 
     Raises:
-        StitchError: Fewer than four pairs, or lists of unequal length.
+        StitchError: Fewer than four pairs, lists of unequal length, or numbers that are not finite.
 
     Source: Kendall 1945 for tau-b; Efron 1979 for the bootstrap.
     """
     if len(x) != len(y) or len(x) < 4:
         raise StitchError(f"A rank correlation needs four pairs or more; got {len(x)} and {len(y)} numbers.")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise StitchError("A rank correlation needs finite numbers. Leave out the pairs that have none.")
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     picked = np.random.default_rng(seed).integers(len(x), size=(draws, len(x)))

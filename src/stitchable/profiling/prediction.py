@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
 from stitchable.evaluation.device_cost import DeviceCost
 from stitchable.profiling.survey import Survey, part_of
 from stitchable.space.steps import Step
@@ -52,23 +54,14 @@ def pooled(measured: Iterable[tuple[str, Sequence[float]]]) -> dict[str, float]:
     return {work: median(found) for work, found in times.items()}
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Linear interpolation between the values in order, as numpy does it.
-
-    Example:
-        >>> percentile([4.0, 1.0, 2.0, 3.0], 0.5)
-        2.5
-    """
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+def p95(values: Sequence[float]) -> float:
+    """The 95th percentile, between two values by linear interpolation."""
+    return float(np.percentile(values, 95))
 
 
 def tail_of(totals: Iterable[Sequence[float]]) -> float:
     """How many medians the 95th percentile is: the median of this ratio over several subjects."""
-    return median(percentile(each, 0.95) / median(each) for each in totals)
+    return median(p95(each) / median(each) for each in totals)
 
 
 def relative_errors(predicted: Sequence[float], measured: Sequence[float]) -> list[float]:

@@ -17,7 +17,7 @@ from stitchable.modes import evaluating
 from stitchable.network import StitchedNetwork
 from stitchable.profiling.clock import Clock, clock_for
 from stitchable.profiling.footprint import footprint
-from stitchable.profiling.prediction import PartTimes, percentile, pooled, relative_errors, tail_of
+from stitchable.profiling.prediction import PartTimes, p95, pooled, relative_errors, tail_of
 from stitchable.profiling.rounds import Subject, run_rounds
 from stitchable.profiling.runtimes import DTYPES, check_condition, engine
 from stitchable.profiling.subjects import (
@@ -146,9 +146,9 @@ def _costs(
         ours = times.predict(space.steps(stitch), seen)
         row: dict[str, Any] = {"stitch": str(stitch), "p50_ms": ours.p50_ms, "p95_ms": ours.p95_ms}
         row["measured_p50_ms"] = median(subject.totals)
-        row["measured_p95_ms"] = percentile(subject.totals, 0.95)
+        row["measured_p95_ms"] = p95(subject.totals)
         if condition.runtime == "eager":
-            _, peak = ours.memory_bytes, footprint(network.extract(stitch), x)[0].peak_bytes
+            peak = footprint(network.extract(stitch), x)[0].peak_bytes
             row["memory_bytes"] = ours.memory_bytes
             row["measured_memory_bytes"] = seen.weights(space.steps(stitch)) + peak
         rows.append(row)
@@ -181,7 +181,7 @@ def _parts(measured: _Measured) -> list[dict[str, Any]]:
         {
             "parts": runs[work],
             "p50_ms": median(found),
-            "p95_ms": percentile(found, 0.95),
+            "p95_ms": p95(found),
             "peak_bytes": peaks[work],
             "calls": len(found),
         }

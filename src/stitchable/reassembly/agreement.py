@@ -22,12 +22,15 @@ def partition_agreement(a: Partition, b: Partition) -> float:
     Raises:
         StitchError: They are not of the same anchors.
     """
-    if {name: cuts[-1] for name, cuts in a.cuts.items()} != {name: cuts[-1] for name, cuts in b.cuts.items()}:
-        raise StitchError(
-            f"Got partitions of {', '.join(a.cuts)} and {', '.join(b.cuts)}; compare one zoo's."
+    ours, theirs = ({name: cuts[-1] for name, cuts in each.cuts.items()} for each in (a, b))
+    if ours != theirs:
+        one, other = (
+            ", ".join(f"{name} with {depth} blocks" for name, depth in each.items())
+            for each in (ours, theirs)
         )
-    ours, theirs = _set_by_block(a), _set_by_block(b)
-    return adjusted_rand_index(list(ours.values()), [theirs[block] for block in ours])
+        raise StitchError(f"Got partitions of {one}, and of {other}; compare two of one zoo.")
+    labels, others = _set_by_block(a), _set_by_block(b)
+    return adjusted_rand_index(list(labels.values()), [others[block] for block in labels])
 
 
 def _set_by_block(partition: Partition) -> dict[tuple[str, int], int]:
@@ -44,6 +47,13 @@ def adjusted_rand_index(labels: Sequence[Hashable], others: Sequence[Hashable]) 
     Args:
         labels: One for each item.
         others: Those of the other labelling, in the same order.
+
+    Returns:
+        1 for the same groups; about 0 for groups by chance, below it for such as agree less. Where chance
+        alone gives 1 (one group, or each item by itself, in both), 1.
+
+    Raises:
+        StitchError: Labellings of unequal length.
 
     Source: Hubert and Arabie 1985.
 

@@ -13,6 +13,7 @@ from stitchable.space.draw import uniform_index
 from stitchable.space.outline import Outline
 
 ROUNDING = 1e-9
+"""Shares that differ by less are equal."""
 
 
 class EvenCuts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,9 +10,12 @@ from stitchable.errors import StitchError, check_choices
 from stitchable.reassembly.parts import Size
 from stitchable.reassembly.slots import Order, Positions
 from stitchable.similarity.pair import Measure
+from stitchable.similarity.rows import Rows, check_measures
 from stitchable.units import parse_count
 
 ScoreName = Literal["additive", "similarity", "naswot", "synflow", "snip", "grad_norm", "jacov"]
+
+_AT_LEAST_ONE = ("restarts", "evaluations", "top", "shortlist", "probe_images")
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class ReassemblyConfig:
         measure: How alike two cuts are.
         rows: What counts as a row: ``pooled``, an image; ``pixels``, a position; ``flattened``, an image with
             all its positions.
-        images: Training images that are compared.
+        images: Training images that similarities are measured on.
         score: What the shortlist is chosen by. ``additive``: the mean top-1 of the blocks' anchors, less what
             the joints lose; ``similarity``: that of the joints alone; both solved to optimality.
             ``naswot``, ``synflow``, ``snip``, ``grad_norm`` or ``jacov``: training-free scores, searched by.
@@ -48,7 +52,7 @@ class ReassemblyConfig:
     order: Order = "cnn_first"
     positions: Positions = "own"
     measure: Measure = "cka"
-    rows: Literal["pooled", "pixels", "flattened"] = "pooled"
+    rows: Rows = "pooled"
     images: int = 2000
     score: ScoreName = "additive"
     joint_loss: float = 100.0
@@ -61,12 +65,15 @@ class ReassemblyConfig:
 
     def __post_init__(self) -> None:
         check_choices(self, "reassembly")
-        for name in ("parts", "restarts", "images", "evaluations", "top", "shortlist", "probe_images"):
+        check_measures([self.measure], self.rows)
+        counts = {"parts": 2, "images": 4, **dict.fromkeys(_AT_LEAST_ONE, 1)}
+        for name, least in counts.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise StitchError(f"reassembly.{name} must be at least 1; got {value}.")
-        if self.joint_loss < 0:
-            raise StitchError(f"reassembly.joint_loss is 0 or more; got {self.joint_loss}.")
+            if value is not None and value < least:
+                raise StitchError(f"reassembly.{name} must be at least {least}; got {value}.")
+        for name in ("epsilon", "joint_loss"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise StitchError(f"reassembly.{name} is 0 or more; got {getattr(self, name)}.")
         if self.shortlist is not None and self.shortlist < self.top:
             raise StitchError(
                 f"A shortlist of {self.shortlist} has no {self.top} to show. Raise it, or lower top."

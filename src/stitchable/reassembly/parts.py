@@ -54,6 +54,10 @@ class Partition:
         sets: By part the number of its equivalence set, from 0.
         medoids: By set the part that the others are most like.
         score: Sum over the parts of the similarity to the medoid of their set.
+
+    Raises:
+        StitchError: Fewer than two sets, cuts that do not ascend from 0, or sets that are not of these parts
+            and medoids.
     """
 
     cuts: Mapping[str, tuple[int, ...]]
@@ -62,11 +66,22 @@ class Partition:
     score: float
 
     def __post_init__(self) -> None:
+        if self.count < 2:
+            raise StitchError(f"A partition has two equivalence sets or more; got {self.count} medoids.")
         for anchor, cuts in self.cuts.items():
-            if len(cuts) != self.count + 1 or any(stop <= start for start, stop in pairwise(cuts)):
-                raise StitchError(f"{anchor}: cuts {cuts} do not make {self.count} parts of a block or more.")
-        if set(self.sets) != set(self.parts) or not set(self.medoids) <= set(self.sets):
+            ascend = all(start < stop for start, stop in pairwise(cuts))
+            if len(cuts) != self.count + 1 or cuts[0] != 0 or not ascend:
+                raise StitchError(
+                    f"{anchor}: cuts {cuts} do not make {self.count} parts of a block or more. Give "
+                    f"{self.count + 1} cuts that ascend from 0 to its depth."
+                )
+        if set(self.sets) != set(self.parts):
             raise StitchError("Equivalence sets must hold the parts of the partition, each of them once.")
+        if [self.sets.get(medoid) for medoid in self.medoids] != list(range(self.count)):
+            raise StitchError("Medoid k must be a part of equivalence set k, and sets are counted from 0.")
+        wrong = sorted(set(self.sets.values()) - set(range(self.count)))
+        if wrong:
+            raise StitchError(f"Equivalence set {wrong[0]} has no medoid; {self.count} medoids were given.")
 
     @property
     def count(self) -> int:

@@ -62,7 +62,6 @@ class Ranking:
 
     def to_dict(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Everything as plain data, with the options that led to it."""
-        found = self.correlation
         return {
             "options": dict(options),
             "partition": {
@@ -73,13 +72,7 @@ class Ranking:
             },
             "candidates": [each.to_dict() for each in self.candidates],
             "anchors": [each.to_dict() for each in self.anchors],
-            "correlation": None
-            if found is None
-            else {
-                "spearman": found.spearman._asdict(),
-                "kendall": found.kendall._asdict(),
-                "pairs": found.pairs,
-            },
+            "correlation": self.correlation and self.correlation.to_dict(),
         }
 
     def describe(self) -> str:

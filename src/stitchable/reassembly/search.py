@@ -67,8 +67,12 @@ def search_assemblies(
         )
         found = {each: value for each, value in found.items() if allowed(each)}
     if not found:
-        wanted = [f"{bound:,} {name}" for bound, name in ((params, "params"), (macs, "MACs")) if bound]
-        raise StitchError(f"No new network was found with at most {' and '.join(wanted)}. Raise the bounds.")
+        wanted = [
+            f"{bound:,} {name}" for bound, name in ((params, "params"), (macs, "MACs")) if bound is not None
+        ]
+        if not wanted:
+            raise StitchError("The space has no path over a joint. Let anchors alone count.")
+        raise StitchError(f"No network was found with at most {' and '.join(wanted)}. Raise the bounds.")
     best = sorted(found, key=lambda each: (-found[each], space.index(each)))
     costs = {each: space.cost(each) for each in best}
     return [Assembly(each, found[each], costs[each].macs, costs[each].params) for each in best]

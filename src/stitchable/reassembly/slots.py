@@ -15,8 +15,8 @@ Positions = Literal["own", "sets"]
 def is_transformer(outline: Outline) -> bool:
     """Whether an anchor counts as a transformer: a cut of it carries tokens, or maps with channels last.
 
-    That goes by the features and not by a name: Swins and PVTs are transformers, ConvNeXts and PoolFormers,
-    whose maps have channels first, are CNNs.
+    That goes by the features and not by a name: Swins and PVTs are transformers, MLP-Mixers count as such;
+    ConvNeXts and PoolFormers, whose maps have channels first, are CNNs.
     """
     return any(feature.kind == "tokens" or feature.channels_last for feature in outline.features)
 

@@ -76,9 +76,9 @@ def accuracy_axis(rows: Sequence[CurveRow], *, fitted: Sequence[CurveRow] | None
     Untrained rows (``fitted``) may stretch the axis to twice its length downwards, never further, so that
     a hopeless one does not flatten the curve; those below are counted instead of drawn, see `untrained`.
     """
-    lows = [row.top1_low for row in rows] + [row.original_top1 or row.top1 for row in rows]
-    highs = [row.top1_high for row in rows] + [row.original_top1 or row.top1 for row in rows]
-    low, high = min(lows), max(highs)
+    originals = [row.original_top1 for row in rows if row.original_top1 is not None]
+    low = min([row.top1_low for row in rows] + originals)
+    high = max([row.top1_high for row in rows] + originals)
     if fitted:
         reach = low - max(high - low, 0.5)
         low = min([low, *(row.top1 for row in fitted if row.top1 >= reach)])

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from stitchable.evaluation.curve import CurveRow
 from stitchable.evaluation.device_cost import DeviceCost, DeviceCosts
-from stitchable.evaluation.disagreement import latency_front, overtaken, rank_correlation
+from stitchable.evaluation.disagreement import latency_front, overtaken, spearman
 from stitchable.report.axis import Axis, accuracy_axis, padded_axis
 from stitchable.report.labels import Label, place_labels
 from stitchable.report.palette import anchor_variable
@@ -123,6 +123,6 @@ def _facts(costs: DeviceCosts, rows: Sequence[CurveRow]) -> dict[str, Any]:
         "most": max(times),
         "error": costs.error,
         "checked": len(costs.notes.get("check", ())),
-        "alike": rank_correlation([row.macs for row in shown], times),
+        "alike": spearman([row.macs for row in shown], times),
         "lost": len(overtaken(shown, costs.stitches)),
     }

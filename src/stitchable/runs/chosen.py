@@ -18,14 +18,13 @@ def chosen_stitches(
 
     Args:
         space: What to choose from.
-        wanted: A number, drawn from the space; ids, as a list or separated by commas, or the name of a text
-            file with one per line, where empty lines and those that begin with ``#`` mean nothing; ``None``
-            means all.
+        wanted: A number, drawn from the space, the anchors among them; ids, as a list or separated by
+            commas, or the name of a text file with one per line, where empty lines and those that begin
+            with ``#`` mean nothing; ``None`` means all.
         seed: Of the draw.
 
     Raises:
-        StitchError: The number is less than that of the anchors, an id is not in the space, or nothing is
-            named.
+        StitchError: An id is not in the space, a file is no text, or nothing is named.
     """
     if wanted is None:
         return list(space)
@@ -39,13 +38,13 @@ def chosen_stitches(
 
 
 def _ids(wanted: str | Sequence[str]) -> Iterator[str]:
-    words: Sequence[str]
+    words: Sequence[str] = wanted
     if isinstance(wanted, str):
-        words = (
-            file.read_text(encoding="utf-8").splitlines() if (file := _file(wanted)) else wanted.split(",")
-        )
-    else:
-        words = wanted
+        file = _file(wanted)
+        try:
+            words = file.read_text(encoding="utf-8").splitlines() if file else wanted.split(",")
+        except UnicodeDecodeError:
+            raise StitchError(f"{file} is no text. Give a file with one stitch id per line.") from None
     return (word.strip() for word in words if word.strip() and not word.strip().startswith("#"))
 
 

@@ -103,7 +103,7 @@ class FitConfig:
         for name, least in (("images", 1), ("images_limit", 1), ("batch_size", 1), ("ridge", 0)):
             value = getattr(self, name)
             word = " or 'auto'" if name in ("images", "ridge") else ""
-            if value != "auto" if isinstance(value, str) else value < least:
+            if value != "auto" if isinstance(value, str) else not value >= least:
                 raise StitchError(f"Got fit.{name} {value}; it must be at least {least}{word}.")
 
         if self.correct != "none" and self.initialization != "least_squares":

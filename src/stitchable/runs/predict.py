@@ -61,7 +61,7 @@ def predict_run(
         stitches = [space.stitch(row.stitch) for row in before]
     else:
         stitches = sample_members(space, MOST_STITCHES, seed=seed)
-        stitches += [space.stitch(name) for name in measured if space.stitch(name) not in set(stitches)]
+        stitches = list(dict.fromkeys([*stitches, *map(space.stitch, measured)]))
     known = Known(
         r2=r2_of(run),
         cka=_similarity(network, data, images, seed) if images else {},

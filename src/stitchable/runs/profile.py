@@ -83,6 +83,4 @@ def _keep(run: RunFolder, new: DeviceCosts) -> None:
 def _chosen(run: RunFolder, network: StitchedNetwork) -> list[Stitch]:
     if run.latest_curve.is_file():
         return [network.space.stitch(row.stitch) for row in read_curve(run.latest_curve)]
-    if network.space.count <= MOST_STITCHES:
-        return list(network.space)
     return sample_members(network.space, MOST_STITCHES, seed=0)

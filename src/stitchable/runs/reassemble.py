@@ -8,7 +8,9 @@ from dataclasses import asdict, replace
 
 from stitchable.evaluation.curve import CurveRow
 from stitchable.ranks import joined
-from stitchable.reassembly.partition import partition_zoo
+from stitchable.reassembly.even_cuts import ROUNDING
+from stitchable.reassembly.options import ReassemblyConfig
+from stitchable.reassembly.partition import epsilon_by_anchor, partition_zoo
 from stitchable.reassembly.parts import Partition
 from stitchable.reassembly.program import Assembly
 from stitchable.reassembly.ranking import Candidate, Ranking, ranked
@@ -20,6 +22,7 @@ from stitchable.runs.shortlist import listed_space, shortlist
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.zoo_config import ZooConfig
 from stitchable.runs.zoo_similarity import zoo_similarity
+from stitchable.space.outline import Outline
 
 
 def reassemble_run(
@@ -68,7 +71,7 @@ def reassemble_run(
             seed=config.seed,
             size=options.size,
         )
-        for line in describe_partition(partition):
+        for line in [*describe_coarse(outlines, options), *describe_partition(partition)]:
             tell(line)
         space = reassembly_space(outlines, partition, order=options.order, positions=options.positions)
         chosen = ranks.from_first(shortlist(anchors, space, similarity, config, ranks))
@@ -109,6 +112,17 @@ def describe_partition(partition: Partition) -> list[str]:
         f"parts of set {number + 1}, like {medoid}: "
         + ", ".join(str(part) for part in partition.parts if partition.sets[part] == number)
         for number, medoid in enumerate(partition.medoids)
+    ]
+
+
+def describe_coarse(outlines: Sequence[Outline], options: ReassemblyConfig) -> list[str]:
+    """Which anchors cannot be cut as evenly as was asked for, a line each."""
+    found = epsilon_by_anchor(outlines, parts=options.parts, epsilon=options.epsilon, size=options.size)
+    return [
+        f"{name}: blocks are too coarse for epsilon {options.epsilon:g}; its parts are within {own:.2g} of "
+        "an even share"
+        for name, own in found.items()
+        if own > options.epsilon + ROUNDING
     ]
 
 

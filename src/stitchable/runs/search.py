@@ -51,6 +51,9 @@ class SearchOptions:
 
     def __post_init__(self) -> None:
         check_choices(self, "search")
+        for name in ("evaluations", "generation"):  # before an earlier search's file makes room
+            if getattr(self, name) < 1:
+                raise StitchError(f"--{name} must be at least 1; got {getattr(self, name)}.")
 
 
 def search_run(

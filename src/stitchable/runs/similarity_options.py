@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 
 from stitchable.errors import StitchError, check_choices, nearest
 from stitchable.similarity.pair import Measure
-from stitchable.similarity.rows import MEASURES, Rows
+from stitchable.similarity.rows import MEASURES, Rows, check_measures
 
 Tested = Literal["auto", "joints", "all", "none"]
 
@@ -60,7 +60,7 @@ class SimilarityOptions:
         """The measures, each once.
 
         Raises:
-            StitchError: One is unknown.
+            StitchError: One is unknown, or cannot be had from these rows.
 
         Example:
             >>> SimilarityOptions(measures="cka, r2,cka").measure_list
@@ -74,7 +74,6 @@ class SimilarityOptions:
                 raise StitchError(
                     f"Unknown measure {word!r} in --measures. {nearest(word, get_args(Measure))}"
                 )
-            if word not in MEASURES[self.rows]:
-                allowed = ", ".join(MEASURES[self.rows])
-                raise StitchError(f"{word} cannot be had from {self.rows} rows. Allowed: {allowed}.")
-        return tuple(cast("Measure", word) for word in words)
+        measures = tuple(cast("Measure", word) for word in words)
+        check_measures(measures, self.rows)
+        return measures

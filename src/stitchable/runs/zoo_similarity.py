@@ -21,9 +21,8 @@ from stitchable.reassembly.partition import cuts_in_reach
 from stitchable.runs.fit_images import FitImages
 from stitchable.runs.images import open_for
 from stitchable.runs.zoo_config import ZooConfig
+from stitchable.similarity.pair import ASYMMETRIC
 from stitchable.similarity.sums import SimilaritySums
-
-ONE_WAY = ("r2", "pwcca")  # measures that are not symmetric
 
 
 @torch.no_grad()
@@ -51,7 +50,7 @@ def zoo_similarity(
         size=options.size,
     )
     pairs = list(combinations(cuts, 2))
-    if options.measure in ONE_WAY:
+    if options.measure in ASYMMETRIC:
         pairs += [(end, front) for front, end in pairs]
     device = next(anchors[0].parameters()).device
     sums = SimilaritySums(

@@ -16,7 +16,8 @@ def cca(x: Tensor, y: Tensor) -> float:
 
     Divided by the smaller rank, which is the smaller width unless channels depend on each other: dead
     channels and copies change nothing. Directions whose standard deviation is below 3·10⁻⁷ of the
-    largest are taken for rounding. With no more rows than channels it is 1 whatever the features are.
+    largest (somewhat more for more than 450 channels) are taken for rounding. With no more rows than
+    channels it is 1 whatever the features are.
 
     Args:
         x: ``(rows, d_x)``, any floating dtype.

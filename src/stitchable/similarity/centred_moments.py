@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from stitchable.feature import Cut, FeatureSpec
-from stitchable.similarity.moments import Moments, Spread, moved, rounding
+from stitchable.rounding import spread_by_rounding
+from stitchable.similarity.moments import Moments, Spread, moved
 from stitchable.similarity.views import Block, Meeting, View
 
 
@@ -39,7 +40,7 @@ class CentredMoments:
         ]
         for (meeting, cut), mean in means.items():
             rows = int(totals[place[meeting, cut, cut][0]][-1, -1])
-            floor = rounding(shift[meeting, cut] + mean, rows)
+            floor = spread_by_rounding(shift[meeting, cut] + mean, rows)
             product = self._products[place[meeting, cut, cut][0]]
             self._spread[meeting, cut] = Spread(product, floor=floor)
 

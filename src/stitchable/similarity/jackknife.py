@@ -36,7 +36,9 @@ def jackknife(
     """
     seen = int(sum(images))
     if seen < least:
-        raise StitchError(f"Similarity needs at least {least} images, in batches of as many; got {seen}.")
+        raise StitchError(
+            f"Similarity needs at least {least} images, and so many in each batch that counts; got {seen}."
+        )
     groups = [group for group, count in enumerate(images) if count]
     sizes = [int(images[group]) for group in groups]
     whole = values(None)

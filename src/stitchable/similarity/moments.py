@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from stitchable.errors import StitchError
-
-_RANK = 1e-13  # eigenvalues below this share of the largest are none: float32 features tell no more apart
-_CONSTANT = 1e-12  # what varies by less than this share of its mean is constant
+from stitchable.rounding import least_share, spread_by_rounding
 
 
 def extended(features: Sequence[Tensor]) -> Tensor:
@@ -52,11 +50,6 @@ def _rows_moved(product: Tensor, steps: Sequence[Tensor]) -> Tensor:
     return torch.cat([features + step[:, None] * ones, norms + squares[:, None] * ones, ones])
 
 
-def rounding(mean: Tensor, rows: int) -> float:
-    """Sum of squares that a feature which does not vary may seem to have, by rounding of its mean."""
-    return rows * float((_CONSTANT * mean).square().max())
-
-
 class Spread:
     """How one feature varies about its mean.
 
@@ -75,8 +68,7 @@ class Spread:
     def axes(self) -> tuple[Tensor, Tensor]:
         """Principal axes that carry something: sums of squares, descending, and directions as columns."""
         values, vectors = torch.linalg.eigh(self.scatter)
-        share = max(_RANK, len(values) * torch.finfo(values.dtype).eps)
-        kept = int((values > share * values[-1]).sum()) if self.total else 0
+        kept = int((values > least_share(len(values)) * values[-1]).sum()) if self.total else 0
         return values.flip(0)[:kept], vectors.flip(1)[:, :kept]
 
     @cached_property
@@ -111,7 +103,7 @@ def centred(x: Tensor) -> Tensor:
     x = x.double()
     mean = x.mean(0)
     x = x - mean
-    return x if float(x.square().sum()) > rounding(mean, len(x)) else torch.zeros_like(x)
+    return x if float(x.square().sum()) > spread_by_rounding(mean, len(x)) else torch.zeros_like(x)
 
 
 def moments(x: Tensor, y: Tensor, *, least: int = 2) -> Moments:

@@ -12,6 +12,9 @@ Measure = Literal[
 ]
 """All are at most 1, and 1 for features that are the same up to what the measure does not see."""
 
+ASYMMETRIC: tuple[Measure, ...] = ("pwcca", "r2")
+"""Measures that another order of the two features changes."""
+
 
 @dataclass(frozen=True)
 class PairSimilarity:
@@ -19,7 +22,8 @@ class PairSimilarity:
 
     Attributes:
         measure: Which number it is.
-        front: The first cut; ``r2`` explains the second one's features from those of the first.
+        front: The first cut. ``r2`` explains the second one's features by those of the first; ``pwcca``
+            weighs canonical correlations by what they account for in the first.
         end: The second cut.
         value: Dimensionless, at most 1 but for rounding.
         low: Lower end of a 95 % interval over images; ``None`` where none was asked for.

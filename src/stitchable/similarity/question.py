@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stitchable.errors import StitchError
 from stitchable.feature import Cut, FeatureSpec
 from stitchable.similarity.pair import Measure
-from stitchable.similarity.rows import MEASURES, Rows
+from stitchable.similarity.rows import MEASURES, Rows, check_measures
 from stitchable.similarity.views import POOLED, Meeting, smaller
 
 
@@ -37,18 +38,11 @@ class Question:
             raise StitchError("Similarity needs at least one pair of cuts and one measure.")
         if self.rows not in MEASURES:
             raise StitchError(f"Rows are {', '.join(MEASURES)}; got {self.rows!r}.")
-        allowed = MEASURES[self.rows]
-        wrong = [str(measure) for measure in self.measures if measure not in allowed]
-        if wrong:
-            raise StitchError(
-                f"{', '.join(wrong)} cannot be had from {self.rows} rows; take {', '.join(allowed)}."
-            )
+        check_measures(self.measures, self.rows)
         if self.groups < 0 or self.groups == 1:
             raise StitchError(f"Intervals need at least 2 groups, or 0 for none; got {self.groups}.")
-        if not self.bandwidth > 0:
-            raise StitchError(
-                f"The bandwidth is a positive share of the median distance; got {self.bandwidth}."
-            )
+        if not 0 < self.bandwidth < math.inf:
+            raise StitchError(f"The bandwidth is in median distances, above 0; got {self.bandwidth}.")
 
     def meeting(self, front: Cut, end: Cut) -> Meeting:
         """The rows that a pair is compared by, where moments are summed."""

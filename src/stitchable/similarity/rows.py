@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from stitchable.errors import StitchError
 from stitchable.similarity.pair import Measure
 
 Rows = Literal["pooled", "pixels", "flattened"]
@@ -23,3 +24,16 @@ MEASURES: Mapping[Rows, tuple[Measure, ...]] = {
     "flattened": FROM_KERNELS,
 }
 """The measures that there are for each kind of rows."""
+
+
+def check_measures(measures: Sequence[Measure], rows: Rows) -> None:
+    """Refuse measures that cannot be had from such rows.
+
+    Raises:
+        StitchError: One cannot; those that can are named.
+    """
+    wrong = [measure for measure in measures if measure not in MEASURES[rows]]
+    if wrong:
+        raise StitchError(
+            f"{', '.join(wrong)} cannot be had from {rows} rows. Allowed: {', '.join(MEASURES[rows])}."
+        )

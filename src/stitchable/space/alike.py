@@ -80,7 +80,8 @@ def with_others(
         others: How many to draw without replacement; all where there are no more.
         seed: Of the draw.
     """
-    rest = [joint for joint in joints if joint not in set(chosen)]
+    taken = set(chosen)
+    rest = [joint for joint in joints if joint not in taken]
     places = range(min(others, len(rest)))
-    drawn = {rest[permuted_index(len(rest), place, "other joints", seed)] for place in places}
-    return [joint for joint in joints if joint in drawn or joint in set(chosen)]
+    taken |= {rest[permuted_index(len(rest), place, "other joints", seed)] for place in places}
+    return [joint for joint in joints if joint in taken]

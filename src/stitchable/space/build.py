@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 from stitchable.errors import StitchError, check_choices
+from stitchable.feature import FeatureSpec
 from stitchable.space.joint import Joint
 from stitchable.space.match import Match, match_stages
 from stitchable.space.outline import Outline
@@ -131,15 +132,15 @@ def _joints_of_match(front: Outline, end: Outline, match: Match, options: SpaceO
     groups = _groups(len(match.front), len(match.end), options, hierarchical=hierarchical)
     joints = []
     for number, pairs in enumerate(groups):
-        widths: dict[tuple[int, int], int] = {}
+        variants: dict[tuple[FeatureSpec, FeatureSpec], int] = {}
         for position, (j, k) in enumerate(pairs):
             leave, enter = match.front[j] + 1, match.end[k]
             layer = f"{front.name}>{end.name}:{match.stage}-{number}"
             if options.sharing == "none":
                 layer += f"-{position}"
-            # Stages of one grid may differ in width; pairs of different widths cannot share a layer.
-            width = front.features[leave].width, end.features[enter].width
-            variant = widths.setdefault(width, len(widths))
+            # Stages of one grid may differ in width; pairs of unlike features cannot share a layer.
+            unstaged = [replace(each, stage=0) for each in (front.features[leave], end.features[enter])]
+            variant = variants.setdefault((unstaged[0], unstaged[1]), len(variants))
             if variant:
                 layer += f"w{variant}"
             joints.append(Joint(front.name, leave, end.name, enter, layer))

@@ -32,12 +32,19 @@ class StitchingSpace:
         joints: Every joint, in the order that the indices follow.
         most_joints: Largest number of joints in one stitch.
 
+    Raises:
+        StitchError: Two anchors of one name, a joint that its anchors do not have, two of the same cuts, or
+            a layer that is shared by joints of unlike features.
+
     Example:
         `stitchable.space.build.build_space` makes one from anchors and options.
     """
 
     def __init__(self, outlines: Sequence[Outline], joints: Sequence[Joint], *, most_joints: int = 1) -> None:
         self.outlines = {outline.name: outline for outline in outlines}
+        if len(self.outlines) < len(outlines):
+            names = ", ".join(outline.name for outline in outlines)
+            raise StitchError(f"Anchor names must differ; got {names}. Name them like 'small=…'.")
         self.joints = tuple(joints)
         self.most_joints = most_joints
         self._position = {
@@ -50,6 +57,13 @@ class StitchingSpace:
         for number, joint in enumerate(self.joints):
             self._check(joint)
             self._by_front[joint.front].append(number)
+        for first, *others in self.layers.values():
+            for joint in others:
+                if any(map(_unlike, self.features(first), self.features(joint))):
+                    raise StitchError(
+                        f"{first} and {joint} share the layer {first.layer!r} and carry unlike features. "
+                        "Give each a layer of its own."
+                    )
 
     def _check(self, joint: Joint) -> None:
         front, end = self.outlines.get(joint.front), self.outlines.get(joint.end)
@@ -285,6 +299,10 @@ class StitchingSpace:
             "most_joints": self.most_joints,
             "joints": [[j.front, j.leave, j.end, j.enter, j.layer] for j in self.joints],
         }
+
+
+def _unlike(a: FeatureSpec, b: FeatureSpec) -> bool:
+    return a.width != b.width or bool(a.differences(b))
 
 
 def _keys(stitch: Stitch) -> list[tuple[str, int, str, int]]:

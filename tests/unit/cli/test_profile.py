@@ -24,7 +24,7 @@ def test_what_is_asked_for_is_measured_and_printed(run, measured):
         (["--batch", "1,many"], "--batch is a list of whole numbers such as 1,16; got '1,many'."),
         (["--runtime", "onnx"], "Unknown runtime 'onnx'. Nearest: onnxruntime."),
         (["--batch", "0"], "--batch 0 is not positive"),
-        (["--check", "-1"], "--check and --seconds are not negative"),
+        (["--check", "-1"], "Got --check -1 and --seconds 20; both must be 0 or more"),
         (["--threads", ""], "--threads is a list of whole numbers"),
     ],
 )

@@ -6,38 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from stitchable.anchors.anchor import Anchor
 from stitchable.anchors.load import anchor_from_timm
-from stitchable.anchors.split import Part, Split, submodule
-from stitchable.errors import StitchError
 from stitchable.evaluation.extract import extract_calibrated
-from stitchable.evaluation.sweep import sweep, tally
+from stitchable.evaluation.sweep import sweep
 from stitchable.evaluation.trie import Trie
 from stitchable.input_spec import InputSpec
 from stitchable.network import StitchedNetwork
-from stitchable.space.build import SpaceOptions
 from stitchable.space.joint import Joint
 from stitchable.space.space import StitchingSpace
-
-MANY = SpaceOptions(direction="both", joints=2, stages=(0, 2), sharing="none")
-
-
-@pytest.fixture(params=["one joint", "two joints both ways", "blocks that run twice"])
-def resnets(request, stitched_resnets):
-    if request.param != "blocks that run twice":
-        return stitched_resnets(None if request.param == "one joint" else MANY)
-    anchors = list(stitched_resnets().anchors.values())
-    there, back = Joint("shallow", 2, "deep", 1, "there"), Joint("deep", 2, "shallow", 1, "back")
-    joints = [there, back, Joint("deep", 4, "shallow", 2, "further")]
-    space = StitchingSpace([anchor.outline for anchor in anchors], joints, most_joints=3)
-    return StitchedNetwork(anchors, space, seed=1).eval()
-
-
-@pytest.fixture
-def batches(noise):
-    """Images to estimate from: three batches, the last one smaller."""
-    return [noise(count, side=32, seed=100 + count) for count in (7, 6, 4)]
-
 
 # Blocks of the two anchors by timm's own names, written down from their layers (2, 2, 2, 1) and (4, 4, 4, 1).
 BLOCKS = {
@@ -109,19 +85,6 @@ def by_hand(network, stitch, batches):
 
 def bits(module):
     return {key: value.clone() for key, value in module.state_dict().items()}
-
-
-def settings(module):
-    """Everything that estimating touches for a while."""
-    return [
-        (
-            part.training,
-            getattr(part, "momentum", None),
-            [id(each) for each in part.buffers(recurse=False)],
-            len(part._forward_pre_hooks),
-        )
-        for part in module.modules()
-    ]
 
 
 def same(ours, theirs):
@@ -268,49 +231,6 @@ def test_an_anchor_with_statistics_of_other_images_stays_what_was_trained(tiny_r
         assert (anew - expected).std() > 0.5 * expected.std(), str(stitch)
 
 
-def test_the_network_is_as_before(resnets, batches, labelled):
-    for number, module in enumerate(resnets.modules()):
-        module.training = number % 3 == 0
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.01 * number
-    before, kept = bits(resnets), settings(resnets)
-    tally(resnets, list(resnets.space), labelled(2, 4, side=32), calibration=batches)
-    assert settings(resnets) == kept
-    assert same(bits(resnets), before)
-
-
-def failing(batches, error):
-    yield batches[0]
-    raise error
-
-
-def in_the_middle(_module, _given):
-    raise RuntimeError("out of memory")
-
-
-def test_the_network_is_as_before_when_something_fails(stitched_resnets, batches, labelled, noise):
-    network = stitched_resnets()
-    stitches, held_out = list(network.space), labelled(1, 4, side=32)
-    before, kept = bits(network), settings(network)
-    for calibration, error, message in (
-        (failing(batches, OSError("the disk is gone")), OSError, "the disk is gone"),
-        ([batches[0], noise(1, side=32)], StitchError, "a batch of 1 images. Give 2 or more"),
-        ([], StitchError, "without images"),
-    ):
-        with pytest.raises(error, match=message):
-            tally(network, stitches, held_out, calibration=calibration)
-        assert settings(network) == kept
-        assert same(bits(network), before)
-    last = network.anchors["deep"].model.layer4[0]
-    for part, images in ((last.bn2, batches), (last.conv1, batches)):
-        hook = part.register_forward_pre_hook(in_the_middle)
-        with pytest.raises(RuntimeError, match="out of memory"):
-            tally(network, stitches, held_out, calibration=images)
-        hook.remove()
-        assert settings(network) == kept
-        assert same(bits(network), before)
-
-
 def test_rows_say_what_was_estimated_and_the_anchors_stay(resnets, batches, labelled):
     held_out = labelled(2, 9, side=32)
     plain, calibrated = sweep(resnets, held_out), sweep(resnets, held_out, calibration=batches)
@@ -327,21 +247,6 @@ def test_rows_say_what_was_estimated_and_the_anchors_stay(resnets, batches, labe
             assert (after.macs, after.params) == (before.macs, before.params)
 
 
-def test_no_image_is_read_where_no_path_needs_one(stitched_vits, stitched_resnets, labelled):
-    def forbidden():
-        pytest.fail("an image was read")
-        yield
-
-    vits, resnets = stitched_vits(), stitched_resnets()
-    assert sweep(vits, labelled(1, 4), calibration=forbidden()) == sweep(vits, labelled(1, 4))
-    anchors = [resnets.space.stitch(name) for name in resnets.anchors]
-    tally(resnets, anchors, labelled(1, 4, side=32), calibration=forbidden())
-    for network, stitch in ((vits, vits.space[-1]), (resnets, "deep")):
-        sub = extract_calibrated(network, stitch, forbidden())
-        assert sub.calibration_images is None
-        assert same(bits(sub), bits(network.extract(stitch)))
-
-
 @torch.no_grad()
 def test_a_stitch_does_not_depend_on_its_company(stitched_resnets, batches, noise):
     network, images = stitched_resnets(), noise(3, side=32)
@@ -352,57 +257,15 @@ def test_a_stitch_does_not_depend_on_its_company(stitched_resnets, batches, nois
         assert torch.equal(alone[0], together[position])
 
 
-def test_the_buffers_behind_the_joint_alone_differ(stitched_resnets, batches):
+def test_the_buffers_behind_the_joint_alone_differ(stitched_resnets, batches, snapshot):
     network = stitched_resnets().train()
     network.anchors["deep"].eval()
-    before, kept = bits(network), settings(network)
+    before, check = bits(network), snapshot(network)
     sub = extract_calibrated(network, "shallow[0:3]+deep[5:13]", batches)
-    assert settings(network) == kept
-    assert same(bits(network), before)
+    check()
     assert all(part.training for part in sub.modules())
     changed = {key for key, value in bits(sub).items() if not torch.equal(value, before[key])}
     names = {id(module): name for name, module in sub.named_modules()}
     kinds = ("running_mean", "running_var")
     assert changed == {f"{names[id(norm)]}.{kind}" for norm in norms_by_hand(sub) for kind in kinds}
     assert all(name.startswith("anchors.deep.") for name in changed)
-
-
-class Shared(nn.Module):
-    """Three blocks of which the first two share a norm, and a norm that never runs."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(1, width, 3), nn.BatchNorm2d(width)
-        self.idle, self.own, self.head = (
-            nn.BatchNorm2d(width),
-            nn.BatchNorm2d(width),
-            nn.Linear(width, 5),
-        )
-
-
-def shared(name, width):
-    part = submodule("norm")
-    with_idle = Part(lambda model, x: model.own(x).relu(), uses=("own", "idle"))
-    head = Part(lambda model, x: model.head(x.mean((2, 3))), uses=("head",))
-    split = Split(stem=submodule("conv"), blocks=(part, part, with_idle), head=head, stages=(0, 0, 0))
-    return Anchor(Shared(width), split, name=name, input_spec=InputSpec((1, 8, 8), (0.5,), (0.5,)))
-
-
-def test_a_layer_that_runs_twice_in_its_anchor_and_one_that_never_runs_keep_theirs(noise):
-    anchors = [shared("a", 3), shared("b", 4)]
-    outlines = [anchor.outline for anchor in anchors]
-    joint = Joint("a", 1, "b", 1, "joint")  # behind it the shared norm runs once
-    network = StitchedNetwork(anchors, StitchingSpace(outlines, [joint], most_joints=1)).eval()
-    sub = extract_calibrated(network, network.space[2], [noise(6)])
-    before, after = bits(network), bits(sub)
-    changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
-    assert changed == {f"anchors.b.model.own.{kind}" for kind in ("running_mean", "running_var")}
-
-
-def test_layers_without_running_statistics_are_left_alone(stitched_resnets, batches):
-    network = stitched_resnets()
-    for norm in network.anchors["deep"].modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.track_running_stats = False
-            norm.running_mean = norm.running_var = norm.num_batches_tracked = None
-    assert Trie(network, list(network.space), calibration=batches).calibrated == set()

@@ -64,8 +64,12 @@ def test_calibration_at_the_edges_of_bins():
 
 def test_what_is_no_confidence_is_refused():
     two = np.array([True, False])
-    for confidence, right in [(np.ones(3), two), (np.ones(0), two[:0]), (np.array([0.5, 1.5]), two)]:
-        with pytest.raises(StitchError, match=r"pair up|no probability"):
+    for confidence, right, message in [
+        (np.ones(3), two, "do not pair up"),
+        (np.ones(0), two[:0], "at least one image"),
+        (np.array([0.5, 1.5]), two, "no probability"),
+    ]:
+        with pytest.raises(StitchError, match=message):
             calibration_error(confidence, right)
     with pytest.raises(StitchError, match="no probability"):
         overconfidence(np.array([0.5, np.nan]), two)

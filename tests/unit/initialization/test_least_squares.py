@@ -224,7 +224,10 @@ def test_rows_that_are_not_finite_are_refused(which, value):
             seen(rows["x"], rows["y"], (5,)).solve(ridge=ridge)
 
 
-def test_negative_ridge_is_refused():
+def test_a_ridge_that_is_no_strength_is_refused():
+    for ridge in (np.nan, np.inf):
+        with pytest.raises(StitchError, match=f"finite strength of at least 0; got {ridge}"):
+            LeastSquares(4, 2).solve(ridge=ridge)
     with pytest.raises(StitchError, match=r"at least 0; got -0\.5"):
         seen(np.zeros((5, 1)), np.zeros((5, 1))).solve(ridge=-0.5)
 

@@ -47,5 +47,13 @@ def test_too_few_pairs_are_refused():
         rank_correlation(np.arange(3.0), np.arange(3.0))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(value):
+    broken = np.array([1.0, value, 2.0, 3.0])
+    for pair in ((broken, np.arange(4.0)), (np.arange(4.0), broken)):
+        with pytest.raises(StitchError, match="finite numbers"):
+            rank_correlation(*pair)
+
+
 def test_an_interval_in_words():
     assert str(Interval(-0.123, -0.5, 0.25)) == "−0.12 (−0.50 to 0.25)"

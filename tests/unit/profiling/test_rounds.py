@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from stitchable.profiling.prediction import percentile, tail_of
+from stitchable.profiling.prediction import p95, tail_of
 from stitchable.profiling.rounds import LEAST_ROUNDS, MOST_CALLS, Subject, run_rounds
 
 
@@ -56,11 +56,8 @@ def test_there_are_as_many_rounds_as_fit():
     assert shares[14] == pytest.approx(0.5)
 
 
-def test_tails_are_those_of_numpy():
-    import numpy as np
-
-    values = [3.0, 1.0, 9.0, 2.5, 7.0, 1.5]
-    for share in (0, 0.05, 0.5, 0.95, 1):
-        assert percentile(values, share) == pytest.approx(np.percentile(values, 100 * share))
-    tails = [np.percentile(each, 95) / np.median(each) for each in (values, [1.0, 2.0], [5.0])]
-    assert tail_of([values, [1.0, 2.0], [5.0]]) == pytest.approx(np.median(tails))
+def test_tails_are_the_median_of_how_many_medians_the_95th_percentile_is():
+    values = [3.0, 1.0, 9.0, 2.5, 7.0, 1.5]  # in order 1, 1.5, 2.5, 3, 7, 9
+    assert p95(values) == pytest.approx(7 + 0.75 * (9 - 7))  # place 0.95 · 5 = 4.75
+    assert tail_of([values]) == pytest.approx(8.5 / 2.75)
+    assert tail_of([values, [1.0, 2.0], [5.0]]) == pytest.approx(1.95 / 1.5)  # between 8.5 / 2.75 and 1

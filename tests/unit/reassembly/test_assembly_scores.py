@@ -4,7 +4,7 @@ import pytest
 
 from stitchable.errors import StitchError
 from stitchable.prediction.additive import AdditiveFeatures, fit_additive
-from stitchable.reassembly.assembly_scores import assembly_scores, fit_weight
+from stitchable.reassembly.assembly_scores import assembly_scores
 from stitchable.reassembly.partition import partition_zoo
 from stitchable.reassembly.program import best_assemblies
 from stitchable.reassembly.space import reassembly_space
@@ -42,13 +42,6 @@ def test_a_score_is_the_quality_of_its_blocks_less_what_its_joints_lose(space, s
         assert scores.of(space, name) == pytest.approx(quality)
 
 
-def test_the_weight_is_found_again(space, similarity):
-    measured = {stitch: by_hand(space, similarity, stitch, 12.5) for stitch in space.sample(10, seed=1)}
-    assert fit_weight(space, similarity, QUALITY, measured) == pytest.approx(12.5)
-    better = {stitch: value + 90 for stitch, value in measured.items()}
-    assert fit_weight(space, similarity, QUALITY, better) == 0
-
-
 def test_scores_fitted_to_many_candidates_serve_as_well(space, similarity):
     measured = {stitch: by_hand(space, similarity, stitch, 12.5) for stitch in space}
     scores = fit_additive(AdditiveFeatures(space, similarity), measured)
@@ -61,5 +54,3 @@ def test_what_is_missing_is_named(space, similarity):
         assembly_scores(space, similarity, {"a": 1.0, "b": 1.0}, weight=1.0)
     with pytest.raises(StitchError, match="No similarity of 'a>b"):
         assembly_scores(space, {}, QUALITY, weight=1.0)
-    with pytest.raises(StitchError, match="over a joint"):
-        fit_weight(space, similarity, QUALITY, {space.stitch("a"): 1.0})

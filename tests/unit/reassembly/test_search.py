@@ -6,6 +6,7 @@ from stitchable.errors import StitchError
 from stitchable.reassembly.parts import ModelPart, Partition
 from stitchable.reassembly.search import search_assemblies
 from stitchable.reassembly.space import reassembly_space
+from stitchable.space.space import StitchingSpace
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,12 @@ def test_bounds_that_leave_nothing_are_named(zoo):
         search_assemblies(zoo, law, macs=3)
     with pytest.raises(StitchError, match=r"at most 5 params and 9 MACs\. Raise the bounds"):
         search_assemblies(zoo, law, params=5, macs=9)
+    with pytest.raises(StitchError, match=r"at most 0 params\. Raise the bounds"):
+        search_assemblies(zoo, law, params=0)
+
+
+def test_a_space_of_anchors_alone_has_no_new_network(zoo):
+    alone = StitchingSpace(list(zoo.outlines.values()), [])
+    assert len(search_assemblies(alone, law)) == 3
+    with pytest.raises(StitchError, match="no path over a joint"):
+        search_assemblies(alone, law, anchors=False)

@@ -38,6 +38,11 @@ def test_axes_hold_every_row_and_take_their_unit_from_the_data(make_rows: MakeRo
             assert 0 < accuracy.fraction(value) < 1
 
 
+def test_an_original_that_knew_nothing_is_on_the_axis(make_rows: MakeRows) -> None:
+    rows = [dataclasses.replace(row, original_top1=0.0) if row.anchor else row for row in make_rows(9)]
+    assert accuracy_axis(rows).low <= 0
+
+
 def test_ticks_are_written_alike(make_rows: MakeRows) -> None:
     rows = [dataclasses.replace(row, macs=row.macs * 30) for row in make_rows(9)]
     for axis in (cost_axis(rows), accuracy_axis(rows)):

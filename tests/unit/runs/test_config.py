@@ -4,7 +4,10 @@ import pytest
 
 from stitchable.errors import StitchError
 from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig, split_anchors
+from stitchable.runs.zoo_config import ZooConfig
 from stitchable.space.build import SpaceOptions
+from stitchable.tracking.options import TrackOptions
+from stitchable.training.options import TrainOptions
 
 
 @pytest.mark.parametrize(
@@ -13,6 +16,7 @@ from stitchable.space.build import SpaceOptions
         (FitConfig, {"images": 0}, r"fit\.images 0"),
         (FitConfig, {"batch_size": 0}, r"fit\.batch_size 0"),
         (FitConfig, {"ridge": -1e-9}, r"fit\.ridge -1e-09"),
+        (FitConfig, {"ridge": float("nan")}, r"fit\.ridge nan; it must be at least 0"),
         (FitConfig, {"images": "all"}, r"fit\.images all; it must be at least 1 or 'auto'"),
         (FitConfig, {"ridge": "best"}, r"fit\.ridge best; it must be at least 0 or 'auto'"),
         (FitConfig, {"images_limit": 0}, r"fit\.images_limit 0; it must be at least 1\."),
@@ -56,6 +60,31 @@ def test_configurations_do_not_change(kind):
         value = getattr(config, field.name)
         with pytest.raises(FrozenInstanceError):
             setattr(config, field.name, value)
+
+
+def test_a_zoo_has_what_a_run_has_but_for_its_space():
+    """Each field once more by hand, since dataclasses that inherit would change the order of both."""
+    run, zoo = ({field.name: field for field in fields(kind)} for kind in (RunConfig, ZooConfig))
+    shared = [name for name in run if name not in ("space", "prune")]
+    assert [name for name in zoo if name != "reassembly"] == shared
+    for name in shared:
+        assert (zoo[name].type, zoo[name].default) == (run[name].type, run[name].default)
+        assert zoo[name].default_factory == run[name].default_factory
+    given = ZooConfig(
+        anchors=["a", "b"],
+        inputs="a",
+        data=DataConfig(workers=3),
+        fit=FitConfig(images=7),
+        train=TrainOptions(epochs=9),
+        track=TrackOptions(to=["tensorboard"]),
+        sweep=SweepConfig(images=5),
+        seed=4,
+        device="cpu",
+    )
+    for name in shared:
+        assert getattr(given, name) != getattr(ZooConfig(), name)
+        assert getattr(given.run, name) == getattr(given, name)
+    assert (given.run.space, given.run.prune) == (SpaceOptions(rule="given"), [])
 
 
 def test_two_configurations_share_no_list():

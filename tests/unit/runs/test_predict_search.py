@@ -117,3 +117,9 @@ def test_another_search_begins_anew(run, digits):
     assert len(told) == 2  # the anchors, and a generation
     with pytest.raises(StitchError, match="the cheapest has"):
         search_run(run, SearchOptions(10), data=digits, sweep=IMAGES)
+
+
+def test_numbers_below_one_are_refused_before_anything_is_read():
+    for name in ("evaluations", "generation"):
+        with pytest.raises(StitchError, match=f"--{name} must be at least 1; got 0"):
+            SearchOptions(10, **{name: 0})

@@ -22,7 +22,7 @@ from stitchable.runs.config import FitConfig, RunConfig, SweepConfig
 from stitchable.runs.extract import extract_run
 from stitchable.runs.fit import fit_run, make_space, prepared_anchors
 from stitchable.runs.folder import RunFolder
-from stitchable.runs.reassemble import reassemble_run
+from stitchable.runs.reassemble import describe_coarse, reassemble_run
 from stitchable.runs.shortlist import BATCH, BATCHES
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
@@ -102,6 +102,15 @@ def test_it_leaves_an_ordinary_run_of_the_best_networks(made, zoo):
     assert values["options"]["seed"] == 0
     assert values["correlation"]["pairs"] == 6
     assert len([line for line in told if line.startswith("parts of set")]) == 3
+
+
+def test_a_cut_that_is_less_even_than_asked_for_is_told(zoo):
+    outlines = [anchor.outline for anchor in prepared_anchors(zoo.run)]
+    assert describe_coarse(outlines, OPTIONS) == []  # three blocks of equal MACs, in three parts
+    assert describe_coarse(outlines, replace(OPTIONS, parts=2)) == [  # 1/3 and 2/3 of them, where 1/2 is even
+        f"{each.name}: blocks are too coarse for epsilon 0.2; its parts are within 0.33 of an even share"
+        for each in outlines
+    ]
 
 
 def test_the_score_is_what_the_anchors_are_worth_less_what_the_joints_lose(made, zoo):
@@ -215,7 +224,7 @@ def test_what_does_not_fit_is_refused(zoo, tmp_path):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(StitchError, match=r"No images named\. Give --data\.val"):
         reassemble_run(run, replace(zoo, data=replace(zoo.data, val=None)))
-    with pytest.raises(StitchError, match=r"at least 4 blocks|3 blocks"):
+    with pytest.raises(StitchError, match="small has 3 blocks and cannot be cut into 4 parts"):
         reassemble_run(run, replace(zoo, reassembly=replace(OPTIONS, parts=4)))
     with pytest.raises(StitchError, match="stands for a space that is saved"):
         fit_run(run, zoo.run)
@@ -225,7 +234,12 @@ def test_what_does_not_fit_is_refused(zoo, tmp_path):
         ({"top": 5, "shortlist": 4}, "A shortlist of 4 has no 5 to show"),
         ({"macs": "many"}, "'many' is not a count"),
         ({"score": "naswit"}, "Nearest: naswot"),
-        ({"joint_loss": -1.0}, "0 or more"),
+        ({"joint_loss": -1.0}, "reassembly.joint_loss is 0 or more; got -1.0"),
+        ({"joint_loss": float("nan")}, "reassembly.joint_loss is 0 or more; got nan"),
+        ({"epsilon": float("inf")}, "reassembly.epsilon is 0 or more; got inf"),
+        ({"parts": 1}, "reassembly.parts must be at least 2; got 1"),
+        ({"images": 3}, "reassembly.images must be at least 4; got 3"),
+        ({"rows": "flattened"}, "cka cannot be had from flattened rows. Allowed: cka_minibatch"),
     ):
         with pytest.raises(StitchError, match=words):
             replace(OPTIONS, **changes)

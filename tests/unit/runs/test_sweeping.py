@@ -163,7 +163,13 @@ def test_named_stitches_come_with_the_anchors(fitted, digits, tmp_path):
     for wanted in (f"{ids[4]}, {ids[3]}", [ids[4], ids[3]], str(file), longer_than_a_name):
         rows = sweep_run(run, data=digits, options=replace(FEW, stitches=wanted), overwrite=True)
         assert [row.stitch for row in rows] == [ids[0], ids[1], ids[3], ids[4]]
-    for wanted, message in (("small[0:9]", "not in the space"), (" ,", "names no stitch")):
+    binary = tmp_path / "network.safetensors"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for wanted, message in (
+        ("small[0:9]", "not in the space"),
+        (" ,", "names no stitch"),
+        (str(binary), r"network\.safetensors is no text"),
+    ):
         with pytest.raises(StitchError, match=message):
             sweep_run(run, data=digits, options=replace(FEW, stitches=wanted))
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import accumulate, permutations
 
 import pytest
@@ -130,3 +131,19 @@ def test_stages_that_are_not_there(outline):
     anchors = [outline("a", (2, 2, 2), 1), outline("b", (2, 2), 2)]
     with pytest.raises(StitchError, match="Got stage 2; a can be left for b in the stages 0, 1"):
         build_space(anchors, SpaceOptions(stages=(0, 2), match="stage"))
+
+
+def test_a_window_over_unlike_features_has_a_layer_for_each_kind(outline):
+    """As in models of no family, whose blocks may all count as one stage."""
+    anchors = []
+    for name, width in (("a", 1), ("b", 2)):
+        each = outline(name, 4, width)
+        small = tuple(replace(feature, grid=(1, 1)) for feature in each.features[2:])
+        anchors.append(replace(each, features=(*each.features[:2], *small)))
+    space = build_space(anchors)
+    kinds = {
+        layer: {tuple(map(str, space.features(joint))) for joint in joints}
+        for layer, joints in space.layers.items()
+    }
+    assert all(len(each) == 1 for each in kinds.values())
+    assert {layer.partition("-")[2] for layer in kinds} > {"0", "1", "2"}  # the windows

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -260,3 +261,35 @@ def test_two_joints_between_the_same_cuts(outline):
     joints = [Joint("a", 1, "b", 1, "one"), Joint("a", 1, "b", 1, "two")]
     with pytest.raises(StitchError, match="Two joints connect the same two cuts"):
         StitchingSpace([outline("a", 3), outline("b", 3)], joints)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"width": 9}, {"grid": (1, 1)}, {"prefix_tokens": 2}, {"kind": "map"}],
+    ids=lambda each: next(iter(each)),
+)
+@pytest.mark.parametrize("side", ["front", "end"])
+def test_joints_of_unlike_features_share_no_layer(outline, change, side):
+    anchors = {"front": outline("a", 4), "end": outline("b", 4)}
+    features = list(anchors[side].features)
+    features[2] = replace(features[2], **change)
+    anchors[side] = replace(anchors[side], features=tuple(features))
+    joints = [Joint("a", 1, "b", 1, "one"), Joint("a", 2, "b", 2, "one"), Joint("a", 1, "b", 3, "one")]
+    with pytest.raises(
+        StitchError, match="a@1>b@1 and a@2>b@2 share the layer 'one' and carry unlike features"
+    ):
+        StitchingSpace(list(anchors.values()), joints)
+    apart = [replace(joint, layer=str(number)) for number, joint in enumerate(joints)]
+    assert StitchingSpace(list(anchors.values()), apart).count == 5
+
+
+def test_the_stage_of_a_feature_is_no_part_of_its_shape(outline):
+    front, end = outline("a", 4), outline("b", 4)
+    front = replace(front, features=tuple(replace(each, stage=n) for n, each in enumerate(front.features)))
+    joints = [Joint("a", 1, "b", 1, "one"), Joint("a", 3, "b", 3, "one")]
+    assert len(StitchingSpace([front, end], joints).layers) == 1
+
+
+def test_anchors_of_one_name(outline):
+    with pytest.raises(StitchError, match="Anchor names must differ; got a, a"):
+        StitchingSpace([outline("a", 3), outline("a", 4)], [])

@@ -205,8 +205,14 @@ def test_nothing_of_a_stitch_changes(request, labelled, family, name):
 def test_what_cannot_be_scored_is_refused(linear, plain, batches, targets):
     with pytest.raises(StitchError, match=r"Unknown reassembly\.score 'naswit'\. Nearest: naswot"):
         ReassemblyConfig(score="naswit")
-    for name in ("naswot", "jacov", "synflow", "snip"):
-        with pytest.raises(StitchError, match=r"no images|batches of two|one batch|a label each"):
+    for name, message in (
+        ("naswot", "NASWOT saw no images"),
+        ("jacov", "batches of two or more"),
+        ("synflow", "the shape of an image"),
+        ("snip", r"got batches of \[\] images and \[\] labels"),
+        ("grad_norm", r"got batches of \[\] images and \[\] labels"),
+    ):
+        with pytest.raises(StitchError, match=message):
             SCORES[name](linear, [], [])
     with pytest.raises(StitchError, match="no activation such as ReLU"):
         naswot(linear, batches)

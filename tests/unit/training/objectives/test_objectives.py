@@ -5,11 +5,6 @@ import copy
 import pytest
 import torch
 
-from stitchable.errors import StitchError
-from stitchable.input_spec import InputSpec
-from stitchable.space.build import SpaceOptions
-from stitchable.training.guard import AnchorGuard
-from stitchable.training.guard_options import GuardOptions
 from stitchable.training.loop import train
 from stitchable.training.objective_options import TERMS, ObjectiveOptions
 from stitchable.training.objectives.build import build_objective
@@ -34,39 +29,6 @@ def cross_entropy(logits, labels, smoothing=0.0):
 def kullback_leibler(logits, teacher, temperature):
     ours, theirs = shares(logits, temperature), shares(teacher, temperature)
     return temperature**2 * (theirs * (theirs / ours).log()).sum(1).mean()
-
-
-@pytest.fixture
-def network(stitched_vits):
-    return stitched_vits().double()
-
-
-@pytest.fixture
-def batch(labelled):
-    ((images, labels),) = labelled(1, 12, seed=3)
-    return images.double(), labels
-
-
-@pytest.fixture
-def loss(network, batch):
-    """Loss of some stitches on the batch, after the anchors have moved away from their originals."""
-    moved = copy.deepcopy(network)
-
-    def run(*stitches, smoothing=0.0, **chosen):
-        options = TrainOptions(objective=ObjectiveOptions(**chosen), label_smoothing=smoothing)
-        objective = build_objective(network, options)
-        with torch.no_grad():
-            for number, parameter in enumerate(network.parameters()):
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator(number)))
-        network.zero_grad()
-        losses = objective(network, [network.space.stitch(each) for each in stitches], *batch, step=0)
-        for anchor in objective.teachers.anchors.values():
-            assert not anchor.training
-            assert not any(parameter.requires_grad for parameter in anchor.parameters())
-        return losses
-
-    run.before = moved
-    return run
 
 
 def generator(seed):
@@ -166,25 +128,6 @@ def test_a_teacher_may_be_another_model(network, batch, tiny_vit):
     same(losses.total, cross_entropy(network(batch[0], JOINED), other(batch[0]).argmax(1)))
 
 
-def test_a_teacher_must_fit(network, tiny_vit):
-    options = TrainOptions(objective=ObjectiveOptions(soft_distillation=1.0, teacher="x@y"))
-    with pytest.raises(StitchError, match=r"No teacher 'x@y' was loaded\."):
-        build_objective(network, options)
-    for teacher, message in (
-        (tiny_vit("other", 4, num_classes=3), "tells 3 classes apart, the anchors 5"),
-        (tiny_vit("other", 4, side=16), "input size 1×16×16 is not 1×8×8"),
-    ):
-        with pytest.raises(StitchError, match=f"The teacher other .*{message}"):
-            build_objective(network, options, teacher=teacher)
-    named = [tiny_vit("other", 4), tiny_vit("small", 4), tiny_vit("medium", 6)]
-    for anchor, classes in zip(named, ("abcde", "abdce", "abdce"), strict=True):
-        anchor.classes = tuple(classes)
-    network.anchors["small"].classes = named[1].classes
-    with pytest.raises(StitchError, match="calls class 2 'c', the anchors 'd'"):
-        build_objective(network, options, teacher=named[0])
-    assert named[0].input_spec == InputSpec((1, 8, 8), (0.5,), (0.5,))
-
-
 def test_in_place_distillation_learns_from_the_dearest_which_learns_from_the_labels(network, batch, loss):
     stitches = ["small", "medium", JOINED]
     losses = loss(*stitches, cross_entropy=0.0, in_place_distillation=1.0, temperature=3.0, smoothing=0.1)
@@ -203,124 +146,6 @@ def test_in_place_distillation_learns_from_the_dearest_which_learns_from_the_lab
 def test_in_place_distillation_of_one_stitch_is_the_cross_entropy(network, batch, loss):
     losses = loss(JOINED, cross_entropy=0.0, in_place_distillation=1.0, smoothing=0.1)
     same(losses.total, cross_entropy(network(batch[0], JOINED), batch[1], 0.1))
-
-
-def by_hand(anchor, x, start, stop):
-    for block in anchor.model.blocks[start:stop]:
-        x = block(x)
-    return x
-
-
-@pytest.mark.parametrize(("match_cut", "cut"), [(-1, 3), (-2, 2), (-3, 1), (-4, 1)])
-def test_features_are_matched_with_the_end_anchor_s_original(network, batch, loss, match_cut, cut):
-    losses = loss(JOINED, cross_entropy=0.0, feature_matching=1.0, match_cut=match_cut)
-    small, medium, original = (
-        *(network.anchors[name] for name in ("small", "medium")),
-        loss.before.anchors["medium"],
-    )
-    layer = network.layers[network.space.spans(network.space.stitch(JOINED))[0].layer]
-    entered = layer(by_hand(small, small.stem(batch[0]), 0, 1))
-    ours, wanted = by_hand(medium, entered, 1, cut), by_hand(original, original.stem(batch[0]), 0, cut)
-    spread = (wanted - wanted.mean((0, 1), keepdim=True)).square().sum()
-    expected = (ours - wanted).square().sum() / spread
-    same(losses.total, expected)
-    given = torch.autograd.grad(losses.total, list(network.parameters()), allow_unused=True)
-    found = torch.autograd.grad(expected, list(network.parameters()), allow_unused=True)
-    for ours, theirs in zip(given, found, strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
-def test_maps_are_matched_channel_by_channel(stitched_resnets, labelled):
-    network = stitched_resnets().double()
-    ((images, labels),) = labelled(1, 6, side=32)
-    images, stitch = images.double(), network.space.stitch("shallow[0:1]+deep[1:13]")
-    options = TrainOptions(objective=ObjectiveOptions(feature_matching=2.0))
-    losses = build_objective(network, options)(network, [stitch], images, labels, step=0)
-    model, seen = network.anchors["deep"].model, []
-    hook = model.global_pool.register_forward_hook(lambda part, given, out: seen.append(given[0]))
-    logits = network(images, stitch)
-    network(images, "deep")
-    hook.remove()
-    spread = (seen[1] - seen[1].mean((0, 2, 3), keepdim=True)).square().sum()
-    distance = (seen[0] - seen[1]).square().sum() / spread
-    same(losses.total, cross_entropy(logits, labels, 0.1) + 2 * distance)
-
-
-def test_a_path_that_comes_back_is_matched_at_its_end(stitched_vits, batch):
-    network = stitched_vits(SpaceOptions(kernel=1, direction="both", joints=2)).double()
-    stitch = network.space.stitch("medium[0:3]+small[2:3]+medium[2:3]")
-    options = TrainOptions(objective=ObjectiveOptions(cross_entropy=0.0, feature_matching=1.0, match_cut=-2))
-    losses = build_objective(network, options)(network, [stitch], *batch, step=0)
-    seen = []
-    hook = (
-        network.anchors["medium"]
-        .model.blocks[2]
-        .register_forward_hook(lambda part, given, out: seen.append(given[0]))
-    )
-    network(batch[0], stitch)
-    network(batch[0], "medium")
-    hook.remove()
-    _, second, alone = seen
-    spread = (alone - alone.mean((0, 1), keepdim=True)).square().sum()
-    same(losses.total, (second - alone).square().sum() / spread)
-
-
-def test_a_cut_before_the_stem_is_refused(network):
-    options = TrainOptions(objective=ObjectiveOptions(feature_matching=1.0, match_cut=-5))
-    with pytest.raises(StitchError, match=r"match_cut is -5; small has the cuts -1 to -4"):
-        build_objective(network, options)
-
-
-def test_a_teacher_runs_once_per_batch_whoever_asks(network, batch):
-    options = TrainOptions(
-        objective=ObjectiveOptions(
-            soft_distillation=1.0, hard_distillation=1.0, feature_matching=1.0, teacher="end_anchor"
-        )
-    )
-    objective, ran = build_objective(network, options), []
-    for name, anchor in objective.teachers.anchors.items():
-        anchor.model.blocks[0].register_forward_hook(lambda *hooked, name=name: ran.append(name))
-    stitches = [network.space.stitch(each) for each in ("medium", JOINED, "small[0:2]+medium[2:3]")]
-    objective(network, stitches, *batch, step=0)
-    assert ran == ["medium"]
-
-
-def test_only_what_is_asked_for_is_copied(network):
-    def taught(guard=None, **chosen):
-        options = TrainOptions(objective=ObjectiveOptions(**chosen))
-        return set(build_objective(network, options, guard=guard).teachers.anchors)
-
-    assert taught() == set()
-    assert taught(soft_distillation=1.0) == {"medium"}
-    assert taught(soft_distillation=1.0, teacher="small") == {"small"}
-    assert taught(feature_matching=1.0) == {"small", "medium"}
-    watching, steering = GuardOptions(every=1), GuardOptions(every=1, limit=0.5)
-    assert taught(AnchorGuard(list, watching)) == set()
-    assert taught(AnchorGuard(list, steering)) == {"small", "medium"}
-
-
-def test_training_does_not_reach_the_teachers(network, batch):
-    options = TrainOptions(
-        epochs=3,
-        lr=1e-2,
-        objective=ObjectiveOptions(soft_distillation=1.0, feature_matching=1.0, teacher="end_anchor"),
-    )
-    objective = build_objective(network, options)
-    before = {name: copy.deepcopy(each.state_dict()) for name, each in objective.teachers.anchors.items()}
-    train(
-        network,
-        lambda epoch: [batch],
-        sampler=ScheduleSampler(network.space, [[network.space[step]] for step in range(3)]),
-        steps_per_epoch=1,
-        options=options,
-        objective=objective,
-    )
-    for name, anchor in objective.teachers.anchors.items():
-        for key, value in anchor.state_dict().items():
-            assert torch.equal(value, before[name][key])
-    assert not torch.equal(
-        network.anchors["small"].model.head.weight, objective.teachers.anchors["small"].model.head.weight
-    )
 
 
 def test_mixed_targets_are_learned_by_the_cross_entropy(network, batch):
