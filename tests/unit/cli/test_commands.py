@@ -256,7 +256,7 @@ def test_report_says_what_it_needs(harmless, fitted, measured_template):
 def test_extract_names_the_nearest_stitches(harmless, fitted, tmp_path):
     for stitch, message in (
         ("small[0:1]+medium[2:3]", "Nearest: small[0:1]+medium[1:3]"),
-        ("smal", "does not read"),
+        ("smal", "'smal' is no anchor, and no stitch id such as"),
         ("small[0:1]+mediun[1:3]", "there is no anchor 'mediun'. Nearest: medium."),
     ):
         assert message in harmless("extract", fitted, "--stitch", stitch, "--out", tmp_path / "out")
