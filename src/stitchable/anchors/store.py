@@ -139,7 +139,8 @@ def write_folder(
     try:
         with writing(folder / WEIGHTS):
             save_model(module, str(weights), metadata={"format": "pt"})
-        partial.write_text(text, encoding="utf-8")
+        with writing(folder / CONFIG):
+            partial.write_text(text, encoding="utf-8")
         weights.replace(folder / WEIGHTS)
         partial.replace(folder / CONFIG)
     finally:  # nothing is left of them unless writing failed

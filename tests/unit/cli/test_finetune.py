@@ -44,7 +44,7 @@ def test_mistakes_are_one_line(refused, words, tmp_path):
     )
     assert 'Key "augment": expected one of' in refused(*words, "--augment", "mirror")
     assert "Input mean has 2 values for 1 channels" in refused(*words, "--mean", "[0.1,0.2]")
-    assert "arguments are required: out" in refused("finetune", "resnet18@random")
+    assert "arguments are required: --out" in refused("finetune", "resnet18@random")
     assert "No folder nowhere/at" in refused("finetune", "nowhere/at", *words[2:])
     assert "mirrors images" in refused(*words, "--augment", "flip")
     assert not (tmp_path / "out").exists()

@@ -121,7 +121,7 @@ def test_left_open_it_depends_on_how_the_weights_were_trained(run, digits, tmp_p
 
 def test_families_without_batch_norm_never_ask(measured, tmp_path):
     run, data = RunFolder(measured), DataConfig(train="nowhere", val="digits:val")
-    rows = sweep_run(run, data=data, options=SweepConfig(images=20))
+    rows = sweep_run(run, data=data, options=SweepConfig(images=40))
     assert {row.calibration_images for row in rows} == {None}
     extract_run(run, rows[-1].stitch, tmp_path / "model", data=data)
 

@@ -78,7 +78,7 @@ def test_what_a_stream_cannot_do_is_refused(fitted, shards, quick):
 
 
 def test_a_command_names_what_it_skipped(measured, corrupt, capsys):
-    main(["sweep", str(measured), "--data.val", str(corrupt), "--sweep.stitches", "2"])
+    main(["sweep", str(measured), "--data.val", str(corrupt), "--sweep.stitches", "2", "--overwrite"])
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped ")]
     assert len(told) == 1
     assert told[0].startswith(f"skipped {corrupt / 'bee' / '3.png'}: ")
