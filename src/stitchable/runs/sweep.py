@@ -24,7 +24,7 @@ from stitchable.runs.memory import fitting_batch_size
 from stitchable.runs.sweep_plan import SweepPlan
 from stitchable.runs.sweeping import Sweeping
 from stitchable.stitch import Stitch
-from stitchable.training.checkpoint import digest_file
+from stitchable.training.checkpoint import checkpoints, digest_file
 
 Weights = Literal["auto", "fitted", "trained"]
 PART = ("images", "stitches", "target")  # options that say how much of a run one sweep measures
@@ -87,6 +87,9 @@ def sweep_run(
         source = open_for(network, replace(data, memory=data.memory and ranks.count == 1), "val")
         stitches = chosen_stitches(network.space, options.stitches, seed=seed)
         decided = calibration_options(options, run, trained=trained)
+        if on_note and ranks.first:
+            for note in _what_lies_beside(run):
+                on_note(note)
         if on_start and ranks.first:
             on_start(len(stitches), min(options.images or len(source), len(source)))
         if decided.memory:
@@ -114,6 +117,17 @@ def sweep_run(
             sweeping.remove()
         ranks.wait()
     return rows
+
+
+def _what_lies_beside(run: RunFolder) -> list[str]:
+    """A line where the last training left something else than the network that is measured."""
+    if checkpoints(run.checkpoints):
+        return [f"a training is unfinished ({run.checkpoints}); this measures what there was before it"]
+    if run.stopped.is_dir():
+        return [
+            f"the guard stopped the last training ({run.stopped}); this measures what there was before it"
+        ]
+    return []
 
 
 def _refuse_to_lose(file: Path, plan: SweepPlan) -> None:

@@ -161,7 +161,8 @@ def _train(
 
 def _drop_what_was_of_another(run: RunFolder, *, keep_best: bool) -> None:
     """Remove what tells of an earlier network of the run."""
-    for file in (run.curve, run.outcomes):
+    told = (run.report, *run.figures) if run.curve.is_file() else ()  # otherwise these are of the fitted one
+    for file in (run.curve, run.outcomes, *told):
         file.unlink(missing_ok=True)
     for folder in (run.stopped, run.sweeping, *(() if keep_best else (run.best,))):
         shutil.rmtree(folder, ignore_errors=True)

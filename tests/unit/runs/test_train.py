@@ -8,6 +8,7 @@ from stitchable.errors import StitchError
 from stitchable.network import StitchedNetwork
 from stitchable.runs.config import DataConfig, SweepConfig
 from stitchable.runs.folder import RunFolder
+from stitchable.runs.report import report_run
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
 from stitchable.training.checkpoint_options import CheckpointOptions
@@ -99,6 +100,35 @@ def test_a_run_is_trained_once_unless_told_otherwise(fitted, contents, digits, q
     assert contents(run.network) != weights
     train_run(run, data=digits, options=quick, seed=1, overwrite=True)  # from the fit, not from seed 2's end
     assert contents(run.network)["model.safetensors"] == weights["model.safetensors"]
+
+
+def test_training_anew_drops_the_page_of_the_old_network(fitted, digits, quick):
+    run, notes = RunFolder(fitted), []
+    pages = (run.report, *run.figures)
+
+    def measure():
+        sweep_run(run, data=digits, options=SweepConfig(images=20), on_note=notes.append)
+        report_run(run)
+
+    measure()
+    train_run(run, data=digits, options=quick)
+    assert all(page.is_file() for page in pages)  # of the fitted network, which is there still
+    measure()
+    train_run(run, data=digits, options=quick, overwrite=True)
+    assert not any(page.exists() for page in pages)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("left", "told"), [("checkpoints/step_3", "unfinished"), ("stopped", "guard stopped")]
+)
+def test_a_sweep_says_what_else_lies_there(fitted, digits, left, told):
+    run, notes = RunFolder(fitted), []
+    (run.path / left).mkdir(parents=True)
+    sweep_run(run, data=digits, options=SweepConfig(images=20), on_note=notes.append)
+    assert len(notes) == 1
+    assert told in notes[0]
+    assert str(run.path / left.split("/")[0]) in notes[0]
 
 
 def test_training_anew_drops_the_curve_of_the_old_network(fitted, digits, quick):
