@@ -14,6 +14,7 @@ from stitchable.cli.arguments import add_sections, command_parser, parse
 from stitchable.cli.main import main
 from stitchable.runs.fit import load_anchors, make_space
 from stitchable.space.build import SpaceOptions
+from stitchable.training.samplers.options import SamplerOptions
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 # Entries of the papers' spaces, anchors included.
@@ -96,3 +97,15 @@ def test_the_short_training_is_that_of_the_recipes_it_was_measured_with():
     add_sections(parser, "train")
     given = parse(parser, ["--train", str(RECIPES / "train_short.yaml"), "--train.epochs", "5"]).train
     assert (given.epochs, given.interpolation, given.objective.mixup) == (5, 0.6, 1)
+    assert given.sampler == SamplerOptions(kind="rounds")
+
+
+def test_the_long_training_is_the_short_one_without_what_costs_there():
+    short, long = (values(RECIPES / f"train_{length}.yaml") for length in ("short", "long"))
+    left_out = {"mixup", "cutmix"}
+    assert long["objective"] == {key: short["objective"][key] for key in short["objective"].keys() - left_out}
+    assert long["sampler"] == short["sampler"]
+    parser = command_parser("train", "")
+    add_sections(parser, "train")
+    given = parse(parser, ["--train", str(RECIPES / "train_long.yaml"), "--train.lr", "3e-3"]).train
+    assert (given.interpolation, given.objective.mixes, given.lr) == (1, False, 3e-3)
