@@ -25,10 +25,18 @@ from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.train import train_run
 from stitchable.training.checkpoint_options import CheckpointOptions
+from stitchable.training.guard_options import GuardOptions
 from stitchable.training.options import TrainOptions
 
 OPTIONS = TrainOptions(
-    epochs=3, batch_size=50, lr=3e-3, augment="crop", ema=0.99, checkpoint=CheckpointOptions(every_steps=2)
+    epochs=3,
+    batch_size=50,
+    lr=3e-3,
+    augment="crop",
+    ema=0.99,
+    interpolation=0.7,
+    guard=GuardOptions(every=10, images=200, limit=0.5),
+    checkpoint=CheckpointOptions(every_steps=2),
 )
 DATA = DataConfig(train="digits:train", val="digits:val", memory=True)
 
