@@ -1,6 +1,7 @@
 """The libraries themselves, on this machine alone: what they hold after a training that was cut off."""
 
 import struct
+import time
 
 import pytest
 
@@ -45,14 +46,28 @@ def test_wandb_writes_what_it_is_told_offline(follow, monkeypatch):
     follow("wandb", 0, 6)
     folder = follow("wandb", 4, 8)
     files = sorted(folder.rglob("*.wandb"))
-    told = [list(_history(path)) for path in files]
+    told = [_written(path) for path in files]
     # Offline both files are of one run; which of its double points stand is decided when they are synced.
     assert len({path.name for path in files}) == 1
     assert told == [[(s, s - 1) for s in range(1, 7)], [(s, s - 1) for s in range(5, 9)]]
 
 
-def _history(path):
-    """Steps and losses of a wandb file: records in the framing of LevelDB's log."""
+def _written(path):
+    """Steps and losses of a wandb file, which its own process may be writing for a while after the run."""
+    for _ in range(100):
+        records = list(_records(path))
+        if any(record.HasField("exit") for record in records):
+            break
+        time.sleep(0.2)
+    told = [
+        {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+        for record in records
+    ]
+    return [(int(items["_step"]), float(items["loss"])) for items in told if "loss" in items]
+
+
+def _records(path):
+    """Those of a wandb file, in the framing of LevelDB's log."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     raw, at, whole = path.read_bytes(), 7, b""
@@ -62,9 +77,9 @@ def _history(path):
             at += left
             continue
         length, kind = struct.unpack("<HB", raw[at + 4 : at + 7])
+        if at + 7 + length > len(raw):
+            return  # it is being written
         whole, at = whole + raw[at + 7 : at + 7 + length], at + 7 + length
         if kind in (1, 4):  # a record that is whole, or the last part of one
-            record, whole = Record.FromString(whole), b""
-            items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
-            if "loss" in items:
-                yield int(items["_step"]), float(items["loss"])
+            yield Record.FromString(whole)
+            whole = b""
