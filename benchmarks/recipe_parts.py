@@ -21,39 +21,29 @@ from joint_training import interval
 from record import machine, print_table, write
 from stitchable.anchors.store import save_anchor
 from stitchable.demo.family import digit_anchors
+from stitchable.demo.story import DATA, FIT, TRAINING
 from stitchable.evaluation.curve import CurveRow
-from stitchable.runs.config import DataConfig, FitConfig, RunConfig, SweepConfig
+from stitchable.runs.config import RunConfig, SweepConfig
 from stitchable.runs.fit import fit_run
 from stitchable.runs.folder import RunFolder
 from stitchable.runs.sweep import sweep_run
 from stitchable.runs.train import train_run
 from stitchable.training.objective_options import ObjectiveOptions
-from stitchable.training.options import TrainOptions
 from stitchable.training.samplers.options import SamplerOptions
 
-DATA = DataConfig(train="digits:train", val="digits:val", memory=True)
-DEMO = TrainOptions(
-    epochs=40,
-    batch_size=50,
-    lr=3e-3,
-    layer_lr=3e-3,
-    label_smoothing=0.0,
-    clip_norm=1.0,
-    augment="none",
-)
 ROUNDS = SamplerOptions(kind="rounds")
 TEACHER = ObjectiveOptions(cross_entropy=0.0, soft_distillation=1.0, temperature=2.0)
 ALL = replace(TEACHER, feature_matching=1.0, mixup=1.0, cutmix=1.0)
 ARMS = {
-    "labels, uniform draws (the demo)": DEMO,
-    "rounds": replace(DEMO, sampler=ROUNDS),
-    "the original as teacher instead of labels": replace(DEMO, objective=TEACHER),
-    "that, and its late feature": replace(DEMO, objective=replace(TEACHER, feature_matching=1.0)),
-    "mixed images": replace(DEMO, objective=ObjectiveOptions(mixup=1.0, cutmix=1.0)),
-    "anchors six tenths of the way": replace(DEMO, interpolation=0.6),
-    "all of it": replace(DEMO, sampler=ROUNDS, objective=ALL, interpolation=0.6),
+    "labels, uniform draws (the demo)": TRAINING,
+    "rounds": replace(TRAINING, sampler=ROUNDS),
+    "the original as teacher instead of labels": replace(TRAINING, objective=TEACHER),
+    "that, and its late feature": replace(TRAINING, objective=replace(TEACHER, feature_matching=1.0)),
+    "mixed images": replace(TRAINING, objective=ObjectiveOptions(mixup=1.0, cutmix=1.0)),
+    "anchors six tenths of the way": replace(TRAINING, interpolation=0.6),
+    "all of it": replace(TRAINING, sampler=ROUNDS, objective=ALL, interpolation=0.6),
     "all but mixed images and the way": replace(
-        DEMO, sampler=ROUNDS, objective=replace(TEACHER, feature_matching=1.0)
+        TRAINING, sampler=ROUNDS, objective=replace(TEACHER, feature_matching=1.0)
     ),
 }
 
@@ -66,9 +56,7 @@ def fitted(seed: int) -> Iterator[RunFolder]:
         for anchor in anchors:
             save_anchor(anchor, Path(folder) / anchor.name)
         names = [str(Path(folder) / anchor.name) for anchor in anchors]
-        fit_run(
-            run, RunConfig(names, data=DATA, fit=FitConfig(images=1000, batch_size=200), seed=seed), anchors
-        )
+        fit_run(run, RunConfig(names, data=DATA, fit=FIT, seed=seed), anchors)
         yield run
 
 

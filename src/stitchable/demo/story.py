@@ -24,6 +24,18 @@ from stitchable.training.options import TrainOptions
 from stitchable.units import format_count
 
 PARTS = ("anchors", "run", "model")
+DATA = DataConfig(train="digits:train", val="digits:val", memory=True)
+FIT = FitConfig(images=1000, batch_size=200)
+# 1,000 images of 8×8 pixels: shifting them by one pixel hurts more than it helps.
+TRAINING = TrainOptions(
+    epochs=40,
+    batch_size=50,
+    lr=3e-3,
+    layer_lr=3e-3,
+    label_smoothing=0.0,
+    clip_norm=1.0,
+    augment="none",
+)
 
 
 def tell(out: Path, *, overwrite: bool = False, say: Callable[[str], None] = print) -> list[str]:
@@ -54,18 +66,9 @@ def tell(out: Path, *, overwrite: bool = False, say: Callable[[str], None] = pri
         save_anchor(anchor, out / "anchors" / anchor.name)
     config = RunConfig(
         anchors=[str(out / "anchors" / anchor.name) for anchor in anchors],
-        data=DataConfig(train="digits:train", val="digits:val", memory=True),
-        fit=FitConfig(images=1000, batch_size=200),
-        # 1,000 images of 8×8 pixels: shifting them by one pixel hurts more than it helps.
-        train=TrainOptions(
-            epochs=40,
-            batch_size=50,
-            lr=3e-3,
-            layer_lr=3e-3,
-            label_smoothing=0.0,
-            clip_norm=1.0,
-            augment="none",
-        ),
+        data=DATA,
+        fit=FIT,
+        train=TRAINING,
     )
     run = RunFolder(out / "run")
     fitted = fit_run(run, config, anchors)

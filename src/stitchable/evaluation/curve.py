@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -83,6 +83,12 @@ class CurveRow:
     def to_dict(self) -> dict[str, Any]:
         """The row as plain data; fields that are ``None`` are left out."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def stopped_early(rows: Sequence[CurveRow]) -> list[CurveRow]:
+    """Those that saw fewer images than others of their curve: a race has stopped them."""
+    most = max((row.images for row in rows), default=0)
+    return [row for row in rows if row.images < most]
 
 
 def _kinds(annotation: Any) -> set[type]:

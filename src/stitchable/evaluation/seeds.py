@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from stitchable.errors import StitchError
-from stitchable.evaluation.curve import CurveRow
+from stitchable.evaluation.curve import CurveRow, stopped_early
 from stitchable.evaluation.pareto import front
 
 
@@ -128,13 +128,13 @@ def check_not_raced(curve: Sequence[CurveRow], name: str) -> None:
     Raises:
         StitchError: Some of its stitches saw fewer images than others.
     """
-    most = max((row.images for row in curve), default=0)
-    stopped = sum(row.images < most for row in curve)
+    stopped = stopped_early(curve)
     if stopped:
+        most = max(row.images for row in curve)
         raise StitchError(
-            f"{name} is of a race, which stopped {stopped:,} of {len(curve):,} stitches before they had seen "
-            f"all {most:,} images: no mean over seeds is fair to them. Sweep every run with --target all; "
-            "the same --stitches in each make that shorter."
+            f"{name} is of a race, which stopped {len(stopped):,} of {len(curve):,} stitches before they had "
+            f"seen all {most:,} images: no mean over seeds is fair to them. Sweep every run with --target "
+            "all; the same --stitches in each make that shorter."
         )
 
 

@@ -91,8 +91,6 @@ def reassemble_run(
         found = _measured(partition, chosen, rows, seed=config.seed)
         if ranks.first:
             _write(run, found, config)
-            # Later sweeps are to see as many images as the configuration says.
-            run.write_config({**run.read_config(), "sweep": asdict(config.sweep)})
         ranks.wait()
     return found
 

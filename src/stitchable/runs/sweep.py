@@ -9,7 +9,7 @@ from typing import Literal
 
 from stitchable.anchors.store import WEIGHTS
 from stitchable.errors import StitchError
-from stitchable.evaluation.curve import CurveRow, read_curve, write_curve
+from stitchable.evaluation.curve import CurveRow, read_curve, stopped_early, write_curve
 from stitchable.evaluation.outcomes import Outcomes, write_outcomes
 from stitchable.evaluation.trie import Trie
 from stitchable.modes import evaluating
@@ -140,13 +140,12 @@ def _refuse_to_lose(file: Path, plan: SweepPlan) -> None:
         rows = read_curve(file)
     except StitchError:  # there is none, or it is broken
         return
-    images = [row.images for row in rows]
-    raced = min(images) < max(images)
+    most = max(row.images for row in rows)
     fewer = not {row.stitch for row in rows} <= set(map(str, plan.stitches))
-    if fewer or plan.images < max(images) or (plan.races and not raced):
+    if fewer or plan.images < most or (plan.races and not stopped_early(rows)):
         how = " in a race" if plan.races else ""
         raise StitchError(
-            f"{file} has {len(rows)} stitches on {max(images):,} images; this sweep measures "
+            f"{file} has {len(rows)} stitches on {most:,} images; this sweep measures "
             f"{len(plan.stitches)} on {plan.images:,}{how}. Pass --overwrite to replace it, or sweep a copy "
             "of the run."
         )

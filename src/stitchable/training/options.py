@@ -17,8 +17,6 @@ from stitchable.training.samplers.options import SamplerOptions
 Tune = Literal["all", "layers", "low_rank", "low_rank_layers", "norms", "biases", "all_norms"]
 OWN: dict[str, Literal["norms", "biases"]] = {"norms": "norms", "biases": "biases", "all_norms": "norms"}
 FROZEN = ("layers", "low_rank_layers", "norms", "biases")  # what leaves the anchors as they are
-
-
 HIGHEST_LR = 1e30  # an optimiser's steps overflow float32 not far above
 
 
@@ -136,17 +134,13 @@ class TrainOptions(StepOptions, EngineOptions):
         fine = self.layer_lr is None or 0 <= self.layer_lr <= HIGHEST_LR
         factors = all(math.isfinite(factor) and factor >= 0 for factor in self.lr_multipliers.values())
         paired = not self.objective.mixes or self.batch_size % (2 * self.accumulate) == 0
+        even = "" if paired else ", and even in each of train.accumulate pieces, for mixup and cutmix"
         return {
             **super()._rules(),
             **self._engine_rules(),
             "batch_size": (
                 self.batch_size >= 1 and paired,
-                "at least 1"
-                + (
-                    ", and even in each of train.accumulate pieces, for mixup and cutmix"
-                    if not paired
-                    else ""
-                ),
+                f"at least 1{even}",
             ),
             "layer_lr": (fine, f"from 0 to {HIGHEST_LR:g}, or null"),
             "lr_multipliers": (factors, "factors of at least 0"),
