@@ -174,6 +174,11 @@ def _one_line(parser: ArgumentParser, error: ArgumentError) -> str:
             {f"--{name}" for name in option_names(parser)} if key.startswith("-") else option_names(parser)
         )
         return f"Unknown argument {key!r}. {nearest(key, names)}".strip()
+    absent = re.match(r"""(Key "\w+"): Unable to load config '(.+)' - \1: Unable to load config""", text)
+    if absent:
+        return (
+            f"{absent[1]}: there is no file {absent[2]!r}. Give that of a YAML file with keys of the section."
+        )
     if text.startswith("Unexpected config:"):
         got = text.partition(":")[2].strip() or "nothing"
         return f"A configuration file holds keys and values, such as 'seed: 1'; got {got}."

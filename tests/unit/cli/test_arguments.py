@@ -134,6 +134,10 @@ def test_a_run_s_own_configuration_reads_back(tmp_path):
             ["--run", "x", "--fit.ridge", "much"],
             "Key \"fit.ridge\": expected float or one of ['auto']. Got value: much.",
         ),
+        (
+            ["--run", "x", "--train", "recipes/shrt.yaml"],
+            "Key \"train\": there is no file 'recipes/shrt.yaml'. Give that of a YAML file with keys of",
+        ),
         (["--run", "x", "--fit.images", "0"], "Got fit.images 0"),
         (["--run", "x", "--sweep.images", "0"], "sweep.images must be at least 1; got 0."),
         (["--run", "x", "--data.memory", "maybe"], 'Key "data.memory": expected bool. Got value: maybe.'),
